@@ -1,0 +1,44 @@
+//! Ringdove: a Redis-compatible in-memory server that uses every core.
+//!
+//! The modules are listed floor by floor; a file imports only from lower floors (`tests/tidy.rs`
+//! reads the `use` lines and fails otherwise). Floors 0 to 5 know no socket, file, clock, thread or
+//! random source: time and randomness reach them as arguments, so that half of the program runs
+//! unchanged in unit tests, fuzzers and the simulator.
+//!
+//! A request travels `net` -> `resp` -> `session` -> `router` -> `bridge` -> `shard` -> `command` ->
+//! `keyspace` -> `structure`, and its effects go to `journal` before its reply goes back.
+#![deny(unsafe_code)]
+
+// floor 0: numbers, glob patterns, limits
+pub mod base;
+
+// floor 1: how things are held and moved
+pub mod bridge;
+pub mod config;
+pub mod resp;
+pub mod structure;
+
+// floor 2: what commands touch
+pub mod keyspace;
+
+// floor 3: what commands mean
+pub mod command;
+
+// floor 4: what is kept
+pub mod journal;
+
+// floor 5: who executes
+pub mod shard;
+
+// floor 6: where it goes
+pub mod router;
+
+// floor 7: who is asking
+pub mod session;
+
+// floor 8: the outside world
+pub mod control;
+pub mod net;
+
+// floor 9: boot, recovery, signals, shutdown
+pub mod server;
