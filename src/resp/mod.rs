@@ -2,9 +2,7 @@
 //! socket, no allocation per command beyond buffers the caller keeps.
 
 mod args;
-mod parse;
 mod reply;
 
-pub use args::{Args, ArgsBuf};
-pub use parse::{Limits, Parsed, Parser, ProtocolError};
+pub use args::{Args, ArgsBuf, Span};
 pub use reply::{Proto, Reply};
