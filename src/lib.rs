@@ -12,20 +12,20 @@
 // floor 0: numbers, glob patterns, limits
 pub mod base;
 
-// floor 1: how things are held and moved
+// floor 1: how things are held, moved, written and set
 pub mod bridge;
 pub mod config;
 pub mod resp;
 pub mod structure;
 
-// floor 2: what commands touch
+// floor 2: what is kept
+pub mod journal;
+
+// floor 3: what commands touch
 pub mod keyspace;
 
-// floor 3: what commands mean
+// floor 4: what commands mean
 pub mod command;
-
-// floor 4: what is kept
-pub mod journal;
 
 // floor 5: who executes
 pub mod shard;

@@ -1,1 +1,41 @@
-//! (module doc)
+//! Floor 4: what commands mean. One table of rows (`spec`), one file per family; handlers see keys
+//! (`keyspace::Keys`) and a reply, nothing else. Pure: no clock, no randomness but what `Exec` carries.
+
+pub mod connection;
+mod error;
+pub mod generic;
+pub mod info;
+pub mod server;
+pub mod spec;
+pub mod string;
+mod table;
+pub mod transaction;
+
+pub use error::Error;
+pub use spec::{CommandSpec, Handler, KeySpec, Merge, Run, flag};
+pub use table::{CommandId, CommandTable, Looked};
+
+use crate::config::Settings;
+use crate::keyspace::Keys;
+use crate::resp::Reply;
+
+/// What a handler works with: the keys it may touch, the reply it writes, and facts about the caller.
+pub struct Exec<'a> {
+    pub keys: Keys<'a>,
+    pub reply: Reply<'a>,
+    pub settings: &'a Settings,
+    /// 64 random bits, fresh for every command that says it needs them (RANDOMKEY and the like).
+    pub random: u64,
+    /// Logical time for LFU and IDLETIME reports is `keys.now`.
+    pub client: ClientView,
+}
+
+/// What a handler may ask of the session that sent the command; small enough to travel with it.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct ClientView {
+    /// Inside EXEC (or a script): blocking commands do not block.
+    pub in_transaction: bool,
+    /// Replayed from the journal: deadlines in the past are kept until the load is over.
+    pub replayed: bool,
+    pub no_touch: bool,
+}

@@ -1,1 +1,5 @@
 //! (module doc)
+
+/// Placeholder until the table of parameters lands.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {}

@@ -1,1 +1,140 @@
-//! (module doc)
+//! Floor 3: what commands touch. One `Keyspace` is everything one shard owns: its part of every
+//! database, the expiry wheels, the WATCH table, counters. Exactly one thread acts on it at a time
+//! (`bridge::cell`); commands reach it through `Keys`, which knows whether they run on one keyspace
+//! or on several that a transaction holds.
+//!
+//! Pure: time is an argument, randomness is an argument, nothing here does I/O.
+
+mod db;
+mod keys;
+mod placement;
+mod watch;
+
+pub use db::{Db, DbStats};
+pub use keys::{Keys, Reach, Ttl};
+pub use placement::Placement;
+pub use watch::{WatchTable, WatcherId};
+
+use crate::base::{Millis, ShardId};
+use crate::journal::ChunkWriter;
+use crate::structure::{Entry, Table};
+
+/// Counters of one keyspace since start or CONFIG RESETSTAT; INFO adds them up over the shards.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct KeyspaceStats {
+    pub hits: u64,
+    pub misses: u64,
+    pub expired: u64,
+    /// Active expiry turns that ended with work left over.
+    pub expire_cycles_capped: u64,
+    /// Changes since start, as Redis counts `dirty` (`rdb_changes_since_last_save`).
+    pub dirty: u64,
+    pub lazyfreed: u64,
+}
+
+/// One shard's keys in all databases, and what hangs on them.
+pub struct Keyspace {
+    pub shard: ShardId,
+    dbs: Box<[Db]>,
+    pub watch: WatchTable,
+    pub stats: KeyspaceStats,
+    /// Tables flushed with ASYNC: freed a slice per turn.
+    graveyard: Vec<Table>,
+}
+
+impl Keyspace {
+    pub fn new(shard: ShardId, databases: usize) -> Self {
+        Keyspace {
+            shard,
+            dbs: (0..databases).map(|_| Db::default()).collect(),
+            watch: WatchTable::default(),
+            stats: KeyspaceStats::default(),
+            graveyard: Vec::new(),
+        }
+    }
+
+    pub fn databases(&self) -> usize {
+        self.dbs.len()
+    }
+
+    pub fn db(&self, db: usize) -> &Db {
+        &self.dbs[db]
+    }
+
+    pub fn db_mut(&mut self, db: usize) -> &mut Db {
+        &mut self.dbs[db]
+    }
+
+    /// Exchanges two databases (SWAPDB); watchers of keys that exist in either are marked.
+    pub fn swap(&mut self, a: usize, b: usize, placement: &Placement) {
+        if a == b {
+            return;
+        }
+        self.dbs.swap(a, b);
+        let dbs = &self.dbs;
+        self.watch.touch_existing(&[a, b], |key| {
+            let hash = placement.hash(key);
+            dbs[a].table.find(hash, key).is_some() || dbs[b].table.find(hash, key).is_some()
+        });
+    }
+
+    /// Empties a database and returns how many keys it had. With `lazy` the memory is given back in
+    /// slices by `free_some`.
+    pub fn flush(&mut self, db: usize, lazy: bool, placement: &Placement) -> u64 {
+        let table = &self.dbs[db].table;
+        self.watch.touch_existing(&[db], |key| table.find(placement.hash(key), key).is_some());
+        let removed = table.len() as u64;
+        let old = std::mem::take(&mut self.dbs[db]);
+        if lazy {
+            self.graveyard.push(old.table);
+        }
+        self.stats.dirty += removed;
+        removed
+    }
+
+    /// Frees up to `budget` entries of flushed tables. True when there is more to free.
+    pub fn free_some(&mut self, budget: usize) -> bool {
+        if let Some(table) = self.graveyard.last_mut() {
+            self.stats.lazyfreed += table.free_some(budget) as u64;
+            if table.is_empty() {
+                self.graveyard.pop();
+            }
+        }
+        !self.graveyard.is_empty()
+    }
+
+    /// Entries of flushed tables that still hold memory (`lazyfree_pending_objects`).
+    pub fn lazyfree_pending(&self) -> usize {
+        self.graveyard.iter().map(Table::len).sum()
+    }
+
+    /// Removes keys whose time has come, at most `budget` steps of work over all databases. Returns
+    /// whether expired keys may be left. Keys past their time are invisible to commands anyway; this
+    /// gives their memory back, and writes their DEL into the journal.
+    pub fn expire_some(
+        &mut self,
+        now: Millis,
+        budget: usize,
+        placement: &Placement,
+        effects: &mut ChunkWriter,
+    ) -> bool {
+        let mut behind = false;
+        for index in 0..self.dbs.len() {
+            let Keyspace { dbs, watch, stats, .. } = self;
+            let db = &mut dbs[index];
+            if db.expires() == 0 {
+                continue;
+            }
+            let more = db.pop_expired(now, budget, placement, |entry: Entry| {
+                stats.expired += 1;
+                watch.touch(index, entry.key(), true);
+                effects.effect(index, [&b"DEL"[..], entry.key()]);
+            });
+            behind |= more;
+        }
+        if behind {
+            self.stats.expire_cycles_capped += 1;
+        }
+        behind
+    }
+}

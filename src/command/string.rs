@@ -1,0 +1,3 @@
+use super::CommandSpec;
+
+pub const COMMANDS: &[CommandSpec] = &[];

@@ -1,0 +1,242 @@
+//! How a command handler reaches keys: the same calls whether it runs on one keyspace or, inside a
+//! transaction, on several held ones. Expired keys are gone for every caller; what changes is
+//! reported once, here, and becomes the watchers' mark and the journal's effect.
+
+use super::{Keyspace, Placement};
+use crate::base::{Millis, ShardId};
+use crate::journal::ChunkWriter;
+use crate::structure::{Entry, NewValue};
+
+/// The keyspaces one execution may touch.
+pub enum Reach<'a> {
+    /// The command's keys all live here.
+    One(&'a mut Keyspace),
+    /// A transaction holds several, in ascending order of shard.
+    Held(Vec<&'a mut Keyspace>),
+}
+
+/// What becomes of a key's expiry time when its value is replaced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ttl {
+    Clear,
+    Keep,
+    At(Millis),
+}
+
+/// A handler's view of the keys. `db` is the database the client has selected.
+pub struct Keys<'a> {
+    reach: Reach<'a>,
+    pub db: usize,
+    /// The one time this command (or its whole transaction) sees.
+    pub now: Millis,
+    pub placement: &'a Placement,
+    effects: &'a mut ChunkWriter,
+    /// Low 24 bits: what OBJECT IDLETIME counts from, in seconds.
+    clock: u32,
+    changes: u64,
+    own_effect: bool,
+    touch_access: bool,
+}
+
+impl<'a> Keys<'a> {
+    pub fn new(
+        reach: Reach<'a>,
+        db: usize,
+        now: Millis,
+        placement: &'a Placement,
+        effects: &'a mut ChunkWriter,
+    ) -> Self {
+        let clock = (now / 1000) as u32 & 0xff_ffff;
+        Keys { reach, db, now, placement, effects, clock, changes: 0, own_effect: false, touch_access: true }
+    }
+
+    /// CLIENT NO-TOUCH: reads leave the access time alone.
+    pub fn set_no_touch(&mut self, on: bool) {
+        self.touch_access = !on;
+    }
+
+    /// The keyspace that owns a key.
+    #[inline]
+    pub fn owner(&mut self, key: &[u8]) -> &mut Keyspace {
+        match &mut self.reach {
+            Reach::One(keyspace) => keyspace,
+            Reach::Held(held) => {
+                let shard = self.placement.shard(key);
+                held_mut(held, shard)
+            }
+        }
+    }
+
+    /// The keyspaces in reach, for commands that look at whole keyspaces.
+    pub fn each_keyspace(&mut self, mut visit: impl FnMut(&mut Keyspace)) {
+        match &mut self.reach {
+            Reach::One(keyspace) => visit(keyspace),
+            Reach::Held(held) => held.iter_mut().for_each(|k| visit(k)),
+        }
+    }
+
+    pub fn databases(&self) -> usize {
+        match &self.reach {
+            Reach::One(keyspace) => keyspace.databases(),
+            Reach::Held(held) => held[0].databases(),
+        }
+    }
+
+    /// The single keyspace of a command that runs once per shard.
+    pub fn here(&mut self) -> &mut Keyspace {
+        match &mut self.reach {
+            Reach::One(keyspace) => keyspace,
+            Reach::Held(held) => held[0],
+        }
+    }
+
+    /// Looks a key up to read its value: counts a hit or a miss, refreshes the access time.
+    #[inline]
+    pub fn read(&mut self, key: &[u8]) -> Option<&mut Entry> {
+        let (db, clock, touch) = (self.db, self.clock, self.touch_access);
+        let hash = self.live(key);
+        let keyspace = self.owner(key);
+        match hash.and_then(|hash| keyspace.dbs[db].find_mut(hash, key)) {
+            Some(entry) => {
+                keyspace.stats.hits += 1;
+                if touch {
+                    entry.touch(clock);
+                }
+                Some(entry)
+            }
+            None => {
+                keyspace.stats.misses += 1;
+                None
+            }
+        }
+    }
+
+    /// Looks a key up and leaves no trace (OBJECT, TTL, TYPE, DEBUG).
+    pub fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
+        let hash = self.live(key)?;
+        let db = self.db;
+        self.owner(key).dbs[db].find(hash, key)
+    }
+
+    /// Looks a key up to change it.
+    #[inline]
+    pub fn write(&mut self, key: &[u8]) -> Option<&mut Entry> {
+        let hash = self.live(key)?;
+        let (db, clock) = (self.db, self.clock);
+        let entry = self.owner(key).dbs[db].find_mut(hash, key)?;
+        entry.touch(clock);
+        Some(entry)
+    }
+
+    pub fn exists(&mut self, key: &[u8]) -> bool {
+        self.peek(key).is_some()
+    }
+
+    /// Stores a value, replacing whatever was there. Reports nothing: call `changed` after.
+    #[inline]
+    pub fn set(&mut self, key: &[u8], value: NewValue<'_>, ttl: Ttl) {
+        let (db, placement, clock) = (self.db, self.placement, self.clock);
+        let hash = placement.hash(key);
+        let now = self.now;
+        let keyspace = self.owner(key);
+        let expire = match ttl {
+            Ttl::Clear => None,
+            Ttl::At(at) => Some(at),
+            // An expired key's time must not be inherited.
+            Ttl::Keep => keyspace.dbs[db].find(hash, key).and_then(|e| e.expire_at()).filter(|at| *at > now),
+        };
+        keyspace.dbs[db].set(hash, key, value, expire, placement, clock);
+    }
+
+    /// Takes a live entry out of its database (RENAME, MOVE). Reports nothing.
+    pub fn take(&mut self, key: &[u8]) -> Option<Entry> {
+        let hash = self.live(key)?;
+        let (db, placement) = (self.db, self.placement);
+        self.owner(key).dbs[db].remove(hash, key, placement)
+    }
+
+    /// Puts an entry under its own key into database `db`, replacing what was there. Reports nothing.
+    pub fn put(&mut self, db: usize, entry: Entry) {
+        let placement = self.placement;
+        let hash = placement.hash(entry.key());
+        let keyspace = self.owner(entry.key());
+        keyspace.dbs[db].remove(hash, entry.key(), placement);
+        keyspace.dbs[db].insert(hash, entry, placement);
+    }
+
+    /// Deletes a live key. Reports nothing; false when there was none.
+    pub fn delete(&mut self, key: &[u8]) -> bool {
+        self.take(key).is_some()
+    }
+
+    /// Sets or clears a live key's expiry time. Reports nothing.
+    pub fn set_expire(&mut self, key: &[u8], expire: Option<Millis>) -> bool {
+        let Some(hash) = self.live(key) else { return false };
+        let db = self.db;
+        self.owner(key).dbs[db].set_expire(hash, key, expire)
+    }
+
+    /// A key of the selected database was changed, created or removed: marks its watchers and has the
+    /// command written to the journal.
+    #[inline]
+    pub fn changed(&mut self, key: &[u8]) {
+        self.changed_in(self.db, key);
+    }
+
+    /// The same for a key of another database (MOVE, COPY ... DB).
+    pub fn changed_in(&mut self, db: usize, key: &[u8]) {
+        self.changes += 1;
+        let placement = self.placement;
+        let keyspace = self.owner(key);
+        keyspace.stats.dirty += 1;
+        if !keyspace.watch.is_empty() {
+            let gone = keyspace.dbs[db].find(placement.hash(key), key).is_none();
+            keyspace.watch.touch(db, key, gone);
+        }
+    }
+
+    /// Something other than single keys changed (FLUSHDB, SWAPDB).
+    pub fn changed_whole(&mut self) {
+        self.changes += 1;
+    }
+
+    /// Writes this command to the journal as something else than it was sent (absolute times, what was
+    /// really done). May be called several times; no call after `changed` means: as it was sent.
+    pub fn effect<'b>(&mut self, args: impl IntoIterator<Item = &'b [u8]>)
+    where
+        Self: 'b,
+    {
+        self.own_effect = true;
+        self.effects.effect(self.db, args);
+    }
+
+    /// How often `changed` was called, and whether the command wrote its own effects.
+    pub fn outcome(&self) -> (u64, bool) {
+        (self.changes, self.own_effect)
+    }
+
+    /// The key's hash if it is present and not past its time; an expired key is removed on the way.
+    #[inline]
+    fn live(&mut self, key: &[u8]) -> Option<u64> {
+        let placement = self.placement;
+        let (db, now) = (self.db, self.now);
+        let hash = placement.hash(key);
+        let keyspace = self.owner(key);
+        match keyspace.dbs[db].find(hash, key)?.expire_at() {
+            Some(at) if at <= now => {
+                keyspace.dbs[db].remove(hash, key, placement);
+                keyspace.stats.expired += 1;
+                keyspace.watch.touch(db, key, true);
+                self.effects.effect(db, [&b"DEL"[..], key]);
+                None
+            }
+            _ => Some(hash),
+        }
+    }
+}
+
+fn held_mut<'b>(held: &'b mut [&mut Keyspace], shard: ShardId) -> &'b mut Keyspace {
+    let at = held.iter().position(|k| k.shard == shard);
+    // A command's declared keys are held before it runs; touching another is a bug in its key spec.
+    held[at.unwrap_or_else(|| panic!("a transaction touched shard {shard}, which it does not hold"))]
+}
