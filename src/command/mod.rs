@@ -9,6 +9,8 @@ pub mod server;
 pub mod spec;
 pub mod string;
 mod table;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod transaction;
 
 pub use error::Error;
