@@ -2,9 +2,13 @@
 //! (`keyspace::Keys`) and a reply, nothing else. Pure: no clock, no randomness but what `Exec` carries.
 
 pub mod connection;
+pub mod debug;
 mod error;
+pub mod facts;
 pub mod generic;
 pub mod info;
+pub mod introspect;
+pub mod lolwut;
 pub mod server;
 pub mod spec;
 pub mod string;
