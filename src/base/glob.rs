@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 //! Glob patterns as KEYS, SCAN, PSUBSCRIBE, CONFIG GET and ACL rules use them: `*`, `?`, `[a-z]`,
 //! `[^a-z]`, and `\` to take the next byte as it is.
 //!
@@ -173,4 +170,3 @@ pub fn is_literal(pattern: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests;
->>>>>>> resp
