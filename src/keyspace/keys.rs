@@ -243,7 +243,7 @@ impl<'a> Keys<'a> {
         Self: 'b,
     {
         self.own_effect = true;
-        self.effects.effect(self.db, args);
+        self.effects.effect(self.db as u32, args);
     }
 
     /// How often `changed` was called, and whether the command wrote its own effects.
@@ -263,7 +263,7 @@ impl<'a> Keys<'a> {
                 keyspace.dbs[db].remove(hash, key, placement);
                 keyspace.stats.expired += 1;
                 keyspace.watch.touch(db, key, true);
-                self.effects.effect(db, [&b"DEL"[..], key]);
+                self.effects.effect(db as u32, [&b"DEL"[..], key]);
                 None
             }
             _ => Some(hash),

@@ -128,7 +128,7 @@ impl Keyspace {
             let more = db.pop_expired(now, budget, placement, |entry: Entry| {
                 stats.expired += 1;
                 watch.touch(index, entry.key(), true);
-                effects.effect(index, [&b"DEL"[..], entry.key()]);
+                effects.effect(index as u32, [&b"DEL"[..], entry.key()]);
             });
             behind |= more;
         }
