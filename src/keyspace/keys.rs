@@ -30,7 +30,8 @@ pub struct Keys<'a> {
     /// The one time this command (or its whole transaction) sees.
     pub now: Millis,
     pub placement: &'a Placement,
-    effects: &'a mut ChunkWriter,
+    /// None while nothing is journaled.
+    effects: Option<&'a mut ChunkWriter>,
     /// Low 24 bits: what OBJECT IDLETIME counts from, in seconds.
     clock: u32,
     changes: u64,
@@ -44,7 +45,7 @@ impl<'a> Keys<'a> {
         db: usize,
         now: Millis,
         placement: &'a Placement,
-        effects: &'a mut ChunkWriter,
+        effects: Option<&'a mut ChunkWriter>,
     ) -> Self {
         let clock = (now / 1000) as u32 & 0xff_ffff;
         Keys { reach, db, now, placement, effects, clock, changes: 0, own_effect: false, touch_access: true }
@@ -238,12 +239,15 @@ impl<'a> Keys<'a> {
 
     /// Writes this command to the journal as something else than it was sent (absolute times, what was
     /// really done). May be called several times; no call after `changed` means: as it was sent.
-    pub fn effect<'b>(&mut self, args: impl IntoIterator<Item = &'b [u8]>)
+    pub fn effect<'b, I>(&mut self, args: I)
     where
-        Self: 'b,
+        I: IntoIterator<Item = &'b [u8]>,
+        I::IntoIter: ExactSizeIterator,
     {
         self.own_effect = true;
-        self.effects.effect(self.db as u32, args);
+        if let Some(effects) = &mut self.effects {
+            effects.effect(self.db as u32, args);
+        }
     }
 
     /// How often `changed` was called, and whether the command wrote its own effects.
@@ -263,7 +267,9 @@ impl<'a> Keys<'a> {
                 keyspace.dbs[db].remove(hash, key, placement);
                 keyspace.stats.expired += 1;
                 keyspace.watch.touch(db, key, true);
-                self.effects.effect(db as u32, [&b"DEL"[..], key]);
+                if let Some(effects) = &mut self.effects {
+                    effects.effect(db as u32, [&b"DEL"[..], key]);
+                }
                 None
             }
             _ => Some(hash),

@@ -116,7 +116,7 @@ impl Keyspace {
         now: Millis,
         budget: usize,
         placement: &Placement,
-        effects: &mut ChunkWriter,
+        mut effects: Option<&mut ChunkWriter>,
     ) -> bool {
         let mut behind = false;
         for index in 0..self.dbs.len() {
@@ -128,7 +128,9 @@ impl Keyspace {
             let more = db.pop_expired(now, budget, placement, |entry: Entry| {
                 stats.expired += 1;
                 watch.touch(index, entry.key(), true);
-                effects.effect(index as u32, [&b"DEL"[..], entry.key()]);
+                if let Some(effects) = &mut effects {
+                    effects.effect(index as u32, [&b"DEL"[..], entry.key()]);
+                }
             });
             behind |= more;
         }

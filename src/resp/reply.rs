@@ -25,6 +25,11 @@ impl<'a> Reply<'a> {
         Reply { out, proto }
     }
 
+    /// HELLO and RESET answer in the protocol they switch to.
+    pub fn set_proto(&mut self, proto: Proto) {
+        self.proto = proto;
+    }
+
     pub fn proto(&self) -> Proto {
         self.proto
     }

@@ -14,6 +14,31 @@ pub struct Engine {
     pub keyspace: Keyspace,
     /// What this shard's keys went through since the last chunk, for the journal.
     pub effects: ChunkWriter,
+    /// Whether effects are written down at all (`appendonly`).
+    pub journaling: bool,
+}
+
+impl Engine {
+    pub fn new(keyspace: Keyspace) -> Self {
+        let effects = ChunkWriter::new(keyspace.shard);
+        Engine { keyspace, effects, journaling: false }
+    }
+
+    /// The keyspace, and where its effects go.
+    #[inline]
+    pub fn split(&mut self) -> (&mut Keyspace, Option<&mut ChunkWriter>) {
+        let Engine { keyspace, effects, journaling } = self;
+        (keyspace, journaling.then_some(effects))
+    }
+
+    /// Number of the journal chunk that a reply written now depends on; 0 when nothing is journaled.
+    pub fn depends_on(&self) -> u64 {
+        match (self.journaling, self.effects.is_empty()) {
+            (false, _) => 0,
+            (true, false) => self.effects.seq(),
+            (true, true) => self.effects.seq() - 1,
+        }
+    }
 }
 
 /// What is the same for every command of a turn.
@@ -47,14 +72,15 @@ pub fn run_job(env: Env<'_>, engine: &mut Engine, job: Job, args: Args<'_>, out:
         Reply::new(out, job.proto).error("ERR This command runs at the connection's own shard");
         return false;
     };
-    run_handler(env, Reach::One(&mut engine.keyspace), &mut engine.effects, handler, job, args, out)
+    let (keyspace, effects) = engine.split();
+    run_handler(env, Reach::One(keyspace), effects, handler, job, args, out)
 }
 
 /// Runs a command on several held keyspaces. Its effects go to `effects`, inside the holder's unit.
 pub fn run_held(
     env: Env<'_>,
     held: Vec<&mut Keyspace>,
-    effects: &mut ChunkWriter,
+    effects: Option<&mut ChunkWriter>,
     job: Job,
     args: Args<'_>,
     out: &mut Vec<u8>,
@@ -71,7 +97,7 @@ pub fn run_held(
 pub fn run_every(
     env: Env<'_>,
     keyspace: &mut Keyspace,
-    effects: &mut ChunkWriter,
+    effects: Option<&mut ChunkWriter>,
     job: Job,
     args: Args<'_>,
     out: &mut Vec<u8>,
@@ -84,7 +110,7 @@ pub fn run_every(
 fn run_handler(
     env: Env<'_>,
     reach: Reach<'_>,
-    effects: &mut ChunkWriter,
+    effects: Option<&mut ChunkWriter>,
     handler: Handler,
     job: Job,
     args: Args<'_>,
