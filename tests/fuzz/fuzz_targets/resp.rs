@@ -17,7 +17,8 @@ fn read(pieces: impl Iterator<Item = usize>, stream: &[u8], limits: &Limits) -> 
         end = (end + piece).min(stream.len());
         loop {
             let pending = &stream[start..end];
-            let copy = |bytes: &[u8], spans: &[Span]| Args::new(bytes, spans).iter().map(<[u8]>::to_vec).collect();
+            let copy =
+                |bytes: &[u8], spans: &[Span]| Args::new(bytes, spans).iter().map(<[u8]>::to_vec).collect();
             let consumed = match parser.next(pending, limits, &mut spans, &mut inline) {
                 Ok(Parsed::Command(consumed)) => {
                     commands.push(copy(pending, &spans));
