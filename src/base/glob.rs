@@ -124,13 +124,18 @@ fn in_class(class: &[u8], byte: u8, nocase: bool) -> (bool, usize) {
     (found != negated, at)
 }
 
-/// Bytes compare as C's signed `char`, and the ends change places before their case is folded: `[Z-a]`
-/// without case is empty.
+/// Bytes compare as C's signed `char`, unless case is folded: glibc's `tolower` makes bytes above 127
+/// positive again, all but 255. The ends change places before they are folded, so `[Z-a]` without case
+/// is empty.
 fn in_range(from: u8, to: u8, byte: u8, nocase: bool) -> bool {
     let (from, to) = (from as i8, to as i8);
+    let order = |b: u8| match b {
+        255 => -1,
+        _ if nocase => b.to_ascii_lowercase() as i32,
+        _ => b as i8 as i32,
+    };
     let (low, high) = (from.min(to) as u8, from.max(to) as u8);
-    let fold = |b: u8| if nocase { b.to_ascii_lowercase() as i8 } else { b as i8 };
-    (fold(low)..=fold(high)).contains(&fold(byte))
+    (order(low)..=order(high)).contains(&order(byte))
 }
 
 /// The bytes every match must begin with: the pattern up to its first special byte, unescaped. A

@@ -227,11 +227,13 @@ impl Parser {
             let len = match place.bulk {
                 Some(len) => len,
                 None => match short_length(&bytes[place.at..]) {
-                    Some((len, used)) if bytes[place.at] == b'$' && len as i64 <= limits.bulk_max => {
-                        place.at += used;
-                        len as usize
+                    Some((len, used)) => {
+                        let at = place.at + used;
+                        let len = check_bulk(bytes[place.at], Some(len as i64), at, limits)?;
+                        place.at = at;
+                        len
                     }
-                    _ => match read_length(bytes, place.at, scanned, limits) {
+                    None => match read_length(bytes, place.at, scanned, limits) {
                         Line::Whole(len, at) => {
                             let len = check_bulk(bytes[place.at], len, at, limits)?;
                             place.at = at;
@@ -316,19 +318,33 @@ impl Parser {
     }
 }
 
-/// A header of up to three digits after its first byte, as nearly all are, and its length in bytes.
-/// Anything else, right or wrong, is left to `read_length`.
+/// A well-formed header of up to nine digits, as nearly all are, and its length in bytes. Anything
+/// else, right or wrong, is left to `read_length`.
 #[inline(always)]
 fn short_length(header: &[u8]) -> Option<(u32, usize)> {
-    let digit = |b: u8| (b - b'0') as u32;
     match header {
-        [_, a @ b'0'..=b'9', b'\r', _, ..] => Some((digit(*a), 4)),
-        [_, a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, ..] => Some((digit(*a) * 10 + digit(*b), 5)),
-        [_, a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', _, ..] => {
-            Some((digit(*a) * 100 + digit(*b) * 10 + digit(*c), 6))
+        [_, a @ b'0'..=b'9', b'\r', _, ..] => Some(((a - b'0') as u32, 4)),
+        [_, a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, ..] => {
+            Some(((a - b'0') as u32 * 10 + (b - b'0') as u32, 5))
         }
-        _ => None,
+        _ => longer_length(header),
     }
+}
+
+fn longer_length(header: &[u8]) -> Option<(u32, usize)> {
+    let (_, digits) = header.split_first()?;
+    if !matches!(digits, [b'1'..=b'9', ..]) {
+        return None;
+    }
+    let mut value = 0;
+    for (i, &byte) in digits.iter().take(10).enumerate() {
+        match byte.wrapping_sub(b'0') {
+            digit @ 0..10 if i < 9 => value = value * 10 + digit as u32,
+            _ if byte == b'\r' && digits.len() > i + 1 => return Some((value, i + 3)),
+            _ => return None,
+        }
+    }
+    None
 }
 
 enum Line {
@@ -374,6 +390,7 @@ fn find_end(bytes: &[u8], at: usize, scanned: usize, end: u8, limits: &Limits) -
 }
 
 /// A bulk's length from its header line, whose bulk begins at `at`.
+#[inline]
 fn check_bulk(kind: u8, len: Option<i64>, at: usize, limits: &Limits) -> Result<usize, ProtocolError> {
     if kind != b'$' {
         return Err(ProtocolError::ExpectedBulk(kind));

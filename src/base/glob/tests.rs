@@ -52,6 +52,7 @@ fn nocase_folds_literals_but_not_escapes_in_classes() {
 fn ranges_compare_signed_bytes() {
     assert!(matches(b"[\x80-\x7f]", b"a", false) && matches(b"[\xf0-\x10]", b"\x00", false));
     assert!(!matches(b"[a-\xff]", b"z", false));
+    assert!(!matches(b"[\xe6-5]", b"0", true) && matches(b"[\xff-5]", b"0", true));
 }
 
 #[test]
@@ -109,7 +110,11 @@ fn oracle(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
                     }
                     [a, b'-', z, tail @ ..] => {
                         let (a, z) = if *a as i8 > *z as i8 { (*z, *a) } else { (*a, *z) };
-                        let (a, z, c) = (fold(a) as i8, fold(z) as i8, fold(*first) as i8);
+                        // tolower(3) takes a signed char to an unsigned one, but -1 to itself.
+                        let signed = |b: u8| b as i8 as i32;
+                        let lower = |b: u8| if b == 255 { -1 } else { fold(b) as i32 };
+                        let by = |b: u8| if nocase { lower(b) } else { signed(b) };
+                        let (a, z, c) = (by(a), by(z), by(*first));
                         hit |= a <= c && c <= z;
                         class = tail;
                     }

@@ -37,7 +37,7 @@ impl IncrFloatError {
 pub fn add_long_double(current: &[u8], increment: &[u8]) -> Result<String, IncrFloatError> {
     let current = LongDouble::parse(current).ok_or(IncrFloatError::NotAFloat)?;
     let increment = LongDouble::parse(increment).ok_or(IncrFloatError::NotAFloat)?;
-    let sum = current.add(increment).ok_or(IncrFloatError::NotFinite)?;
+    let sum = current.plus(increment).ok_or(IncrFloatError::NotFinite)?;
     Ok(sum.to_text())
 }
 
@@ -82,7 +82,7 @@ impl LongDouble {
     }
 
     /// The sum, or nothing where it would be an infinity or NaN.
-    pub fn add(self, other: LongDouble) -> Option<LongDouble> {
+    pub fn plus(self, other: LongDouble) -> Option<LongDouble> {
         if self.infinite || other.infinite {
             return None;
         }
@@ -125,7 +125,7 @@ impl LongDouble {
             text.push('-');
         }
         if self.unit >= 0 {
-            text.push_str(&Big::from_u64(self.significand).shifted(self.unit as usize).to_decimal());
+            text.push_str(&Big::from_u64(self.significand).shifted(self.unit as usize).into_decimal());
         } else {
             self.push_fraction(&mut text);
         }
@@ -318,7 +318,7 @@ impl Big {
         (mantissa, below * 32, low.iter().any(|limb| *limb != 0))
     }
 
-    fn to_decimal(mut self) -> String {
+    fn into_decimal(mut self) -> String {
         use std::fmt::Write as _;
         let mut groups = Vec::new();
         while !self.0.is_empty() {
@@ -351,8 +351,8 @@ mod tests {
         #[test]
         fn addition_commutes_and_zero_is_neutral(a in "-?[0-9]{1,25}(\\.[0-9]{1,25})?(e-?[0-9]{1,4})?", b in "-?[0-9]{1,25}(e-?[0-9]{1,2})?") {
             if let (Some(a), Some(b)) = (LongDouble::parse(a.as_bytes()), LongDouble::parse(b.as_bytes())) {
-                prop_assert_eq!(a.add(b).map(LongDouble::to_text), b.add(a).map(LongDouble::to_text));
-                prop_assert_eq!(a.add(LongDouble::ZERO).map(LongDouble::to_text), Some(a.to_text()));
+                prop_assert_eq!(a.plus(b).map(LongDouble::to_text), b.plus(a).map(LongDouble::to_text));
+                prop_assert_eq!(a.plus(LongDouble::ZERO).map(LongDouble::to_text), Some(a.to_text()));
             }
         }
     }
