@@ -6,11 +6,13 @@
 
 use crate::base::{ShardId, num};
 use crate::command::{CommandId, Merge};
-use crate::resp::{Proto, Reply};
+use crate::resp::{ArgsBuf, Proto, Reply};
 
 /// Where one command's answers will be found.
 pub struct Pieces {
     pub command: CommandId,
+    /// As it was sent; only kept for what the session merges.
+    pub args: ArgsBuf,
     pub merge: Option<Merge>,
     /// (fragment, number of the reply in it), in the order in which they merge.
     pub at: Vec<(u16, u32)>,
@@ -73,7 +75,7 @@ impl Gather {
     }
 
     /// Writes the whole answer. `session` merges what only it can (`Merge::Session`).
-    pub fn write(&self, out: &mut Vec<u8>, proto: Proto, mut session: impl FnMut(CommandId, &[&[u8]], &mut Vec<u8>)) {
+    pub fn write(&self, out: &mut Vec<u8>, proto: Proto, mut session: impl FnMut(&Pieces, &[&[u8]], &mut Vec<u8>)) {
         if self.aborted {
             return Reply::new(out, proto).null_array();
         }
@@ -88,7 +90,7 @@ impl Gather {
             let answers: Vec<&[u8]> = pieces.at.iter().map(|at| self.reply(*at)).collect();
             match pieces.merge {
                 None => out.extend_from_slice(answers[0]),
-                Some(Merge::Session) => session(pieces.command, &answers, out),
+                Some(Merge::Session) => session(pieces, &answers, out),
                 Some(merge) => merge_into(merge, &answers, &pieces.order, pieces.proto, out),
             }
         }
@@ -171,6 +173,7 @@ mod tests {
         let (f0, f1) = (g.fragment(3), g.fragment(1));
         let one = |f, n| Pieces {
             command: 0,
+            args: ArgsBuf::new(),
             merge: None,
             at: vec![(f, n)],
             order: vec![],

@@ -62,6 +62,8 @@ pub struct Peer {
 
 /// One connection.
 pub struct Session {
+    /// What the driver calls this connection; means nothing here.
+    pub link: u64,
     /// Unique over the life of the process, counted from 1 (CLIENT ID).
     pub id: u64,
     pub peer: Peer,
@@ -87,6 +89,8 @@ pub struct Session {
     pub has_output: bool,
     /// The driver has a send under way.
     pub sending: bool,
+    /// Turns whose output waits for the journal.
+    pub held_turns: u32,
     /// Bytes of `out` that may go: the rest waits for the journal.
     pub releasable: usize,
     /// Bytes handed to the driver and not yet acknowledged.
@@ -104,6 +108,7 @@ pub struct Session {
 impl Session {
     pub fn new(id: u64, peer: Peer, now: Millis) -> Self {
         Session {
+            link: 0,
             id,
             peer,
             created: now,
@@ -123,6 +128,7 @@ impl Session {
             unpushed: false,
             has_output: false,
             sending: false,
+            held_turns: 0,
             releasable: 0,
             in_flight: 0,
             soft_limit_since: None,

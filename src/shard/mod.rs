@@ -8,5 +8,5 @@ mod parcel;
 mod tally;
 
 pub use engine::{Engine, Env, Job, run_every, run_held, run_job};
-pub use parcel::{Hold, Item, Kind, Parcel, ReplyTo, UnitId};
-pub use tally::{CommandTally, Tally};
+pub use parcel::{Commands, Head, Hold, Item, Kind, Parcel, ReplyTo, UnitId};
+pub use tally::{CommandTally, Count, Tally};

@@ -68,6 +68,8 @@ pub struct Parcel {
     pub owner_only: bool,
     /// The sender's time at the push.
     pub now: Millis,
+    /// The shard whose keyspace it ran on.
+    pub owner: ShardId,
     /// Number of the owner's journal chunk that the replies depend on; 0 for none.
     pub depends_on: u64,
 }
