@@ -111,6 +111,16 @@ impl<T> Owner<T> {
         self.0.state.store(LENT, Release);
     }
 
+    /// Back to RUNNING from PARKED, waiting for a borrower to finish. Borrowers hold it for the length
+    /// of one batch; where cores are fewer than threads the borrower may need this one to get on.
+    pub fn run(&mut self) {
+        let mut spins = 0u32;
+        while !self.try_run() {
+            spins += 1;
+            if spins.is_multiple_of(64) { std::thread::yield_now() } else { std::hint::spin_loop() }
+        }
+    }
+
     /// Back to RUNNING, if it is parked or was returned. False: still borrowed or lent, try again.
     pub fn try_run(&mut self) -> bool {
         if self.0.state.load(Relaxed) == RUNNING {

@@ -92,6 +92,21 @@ impl Keyspace {
         removed
     }
 
+    /// WATCH: from here on a change of this key fails the client's EXEC.
+    pub fn watch_key(&mut self, client: WatcherId, db: usize, key: &[u8], now: Millis, placement: &Placement) {
+        let entry = self.dbs[db].find(placement.hash(key), key);
+        let expired = entry.and_then(|e| e.expire_at()).is_some_and(|at| at <= now);
+        self.watch.watch(client, db, key, expired);
+    }
+
+    /// Whether this client's EXEC must fail: a watched key of this shard has changed or expired.
+    pub fn is_dirty(&self, client: WatcherId, now: Millis, placement: &Placement) -> bool {
+        self.watch.is_dirty(client, |db, key| {
+            let entry = self.dbs[db].find(placement.hash(key), key);
+            entry.and_then(|e| e.expire_at()).is_some_and(|at| at <= now)
+        })
+    }
+
     /// Frees up to `budget` entries of flushed tables. True when there is more to free.
     pub fn free_some(&mut self, budget: usize) -> bool {
         if let Some(table) = self.graveyard.last_mut() {

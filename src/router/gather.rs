@@ -31,6 +31,7 @@ struct Fragment {
 pub struct Gather {
     /// The answer is an array of the commands' answers (EXEC).
     pub exec: bool,
+    pub proto: Proto,
     commands: Vec<Pieces>,
     fragments: Vec<Fragment>,
     missing: usize,
@@ -38,8 +39,8 @@ pub struct Gather {
 }
 
 impl Gather {
-    pub fn new(exec: bool) -> Self {
-        Gather { exec, commands: Vec::new(), fragments: Vec::new(), missing: 0, aborted: false }
+    pub fn new(exec: bool, proto: Proto) -> Self {
+        Gather { exec, proto, commands: Vec::new(), fragments: Vec::new(), missing: 0, aborted: false }
     }
 
     /// The number of the fragment for a shard, new or known.
@@ -169,7 +170,7 @@ mod tests {
 
     #[test]
     fn an_exec_is_an_array_in_the_order_of_its_commands() {
-        let mut g = Gather::new(true);
+        let mut g = Gather::new(true, Proto::Resp2);
         let (f0, f1) = (g.fragment(3), g.fragment(1));
         let one = |f, n| Pieces {
             command: 0,

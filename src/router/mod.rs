@@ -12,5 +12,5 @@
 mod gather;
 mod plan;
 
-pub use gather::{Gather, Pieces};
+pub use gather::{Gather, Pieces, merge_into};
 pub use plan::{Plan, ShardSet, plan, split};

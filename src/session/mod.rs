@@ -5,17 +5,15 @@
 //! Pure: a session knows no socket. Bytes are brought to it and taken from it by the shard's driver.
 
 pub mod commands;
-mod errors;
 mod journal_mark;
 mod multi;
 mod node;
 mod pending;
 mod slowlog;
 
-pub use errors::ErrorCounts;
 pub use journal_mark::JournalMarks;
 pub use multi::Multi;
-pub use node::{Control, Facts, Node, Pause};
+pub use node::{Control, Facts, Node, Pause, attention};
 pub use pending::Pending;
 pub use slowlog::{Slowlog, SlowlogEntry};
 
@@ -91,6 +89,10 @@ pub struct Session {
     pub sending: bool,
     /// Turns whose output waits for the journal.
     pub held_turns: u32,
+    /// Bytes of `out` behind `releasable` that those turns wrote.
+    pub held_bytes: usize,
+    /// Listed among the connections with something to send.
+    pub sendable_listed: bool,
     /// Bytes of `out` that may go: the rest waits for the journal.
     pub releasable: usize,
     /// Bytes handed to the driver and not yet acknowledged.
@@ -129,6 +131,8 @@ impl Session {
             has_output: false,
             sending: false,
             held_turns: 0,
+            held_bytes: 0,
+            sendable_listed: false,
             releasable: 0,
             in_flight: 0,
             soft_limit_since: None,

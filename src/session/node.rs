@@ -1,14 +1,15 @@
 //! The process as all its shards see it. Everything in here is shared between threads: immutable since
 //! start, an atomic, or behind a lock that no command takes on its ordinary path.
 
-use super::{ErrorCounts, JournalMarks, Slowlog};
+use super::commands::{self, SessionRun};
+use super::{JournalMarks, Slowlog};
 use crate::base::{Millis, ShardId};
 use crate::bridge::{Cell, Inbox, Wake, mail::Sender};
-use crate::command::CommandTable;
+use crate::command::{CommandId, CommandTable};
 use crate::config::Settings;
 use crate::journal::Chunk;
 use crate::keyspace::Placement;
-use crate::shard::{Engine, Parcel, Tally, UnitId};
+use crate::shard::{Engine, ErrorCounts, Parcel, Tally, UnitId};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::*};
 use std::sync::{Arc, Mutex, RwLock};
 
@@ -60,6 +61,7 @@ pub struct Node {
     pub placement: Placement,
     pub table: CommandTable,
     pub cells: Box<[Cell<Engine>]>,
+    session_runs: Box<[Option<SessionRun>]>,
     pub inboxes: Box<[Inbox<Box<Parcel>>]>,
     pub wakes: Box<[Wake]>,
     pub tallies: Box<[Tally]>,
@@ -68,6 +70,8 @@ pub struct Node {
     pub errors: ErrorCounts,
     pub facts: Facts,
     pub control: Sender<Control>,
+    /// Wakes the control plane when something was sent.
+    pub control_wake: Wake,
     /// Bits of `attention`.
     pub attention: AtomicU32,
     pub active_expire: AtomicBool,
@@ -106,10 +110,12 @@ impl Node {
     ) -> Node {
         let shards = placement.shards();
         let commands = table.len();
+        let session_runs = table.rows().map(|(_, row)| commands::find(&row.full_name)).collect();
         Node {
             placement,
             table,
             cells,
+            session_runs,
             inboxes: (0..shards).map(|_| Inbox::default()).collect(),
             wakes: (0..shards).map(|_| Wake::default()).collect(),
             tallies: (0..shards).map(|_| Tally::new(commands)).collect(),
@@ -118,6 +124,7 @@ impl Node {
             errors: ErrorCounts::default(),
             facts,
             control,
+            control_wake: Wake::default(),
             attention: AtomicU32::new(0),
             active_expire: AtomicBool::new(true),
             loading: AtomicBool::new(false),
@@ -142,6 +149,16 @@ impl Node {
 
     pub fn shards(&self) -> ShardId {
         self.placement.shards()
+    }
+
+    /// The handler of a command that concerns the session.
+    pub fn session_run(&self, id: CommandId) -> Option<SessionRun> {
+        self.session_runs[id as usize]
+    }
+
+    /// Why the journal stopped taking effects, if it has.
+    pub fn journal_error(&self) -> String {
+        self.journal_errors.lock().unwrap_or_else(|e| e.into_inner()).clone().unwrap_or_default()
     }
 
     pub fn next_client(&self) -> u64 {

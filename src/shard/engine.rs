@@ -1,11 +1,12 @@
 //! Executes commands on keyspaces. The one place where a handler's outcome becomes a reply, an error
 //! text, and an effect in the journal.
 
+use super::errors::ErrorCounts;
 use super::tally::Tally;
 use crate::base::Millis;
 use crate::command::{ClientView, CommandId, CommandTable, Error, Exec, Handler, Run, flag};
 use crate::config::Settings;
-use crate::journal::ChunkWriter;
+use crate::journal::{Chunk, ChunkWriter};
 use crate::keyspace::{Keys, Keyspace, Placement, Reach};
 use crate::resp::{Args, Proto, Reply};
 
@@ -31,6 +32,27 @@ impl Engine {
         (keyspace, journaling.then_some(effects))
     }
 
+    /// What follows, up to `end_unit`, is in the journal whole or not at all. With `parts` above 1 it is
+    /// this shard's fragment of a unit over several shards.
+    pub fn begin_unit(&mut self, id: u64, parts: u16) {
+        match (self.journaling, parts) {
+            (false, _) => {}
+            (true, 0..=1) => self.effects.begin_unit(),
+            (true, _) => self.effects.begin_fragment(id, parts),
+        }
+    }
+
+    pub fn end_unit(&mut self) {
+        if self.journaling {
+            self.effects.end_unit();
+        }
+    }
+
+    /// What the journal has not been given yet.
+    pub fn effects_to_send(&mut self) -> Option<Chunk> {
+        if self.journaling { self.effects.take() } else { None }
+    }
+
     /// Number of the journal chunk that a reply written now depends on; 0 when nothing is journaled.
     pub fn depends_on(&self) -> u64 {
         match (self.journaling, self.effects.is_empty()) {
@@ -48,6 +70,7 @@ pub struct Env<'a> {
     pub settings: &'a Settings,
     pub table: &'a CommandTable,
     pub tally: &'a Tally,
+    pub errors: &'a ErrorCounts,
     /// Memory is over `maxmemory`: commands that may add to it are refused.
     pub over_limit: bool,
 }
@@ -136,6 +159,8 @@ fn run_handler(
         Err(error) => {
             out.truncate(from);
             Reply::new(out, job.proto).error(error.line());
+            env.errors.count(error.line().as_bytes());
+            env.tally.error_replies.add(1);
             false
         }
     }

@@ -4,9 +4,11 @@
 //! Pure: the same code runs on the shard's own thread, on a borrower's, and in the simulator.
 
 mod engine;
+mod errors;
 mod parcel;
 mod tally;
 
 pub use engine::{Engine, Env, Job, run_every, run_held, run_job};
+pub use errors::ErrorCounts;
 pub use parcel::{Commands, Head, Hold, Item, Kind, Parcel, ReplyTo, UnitId};
 pub use tally::{CommandTally, Count, Tally};

@@ -39,6 +39,8 @@ pub enum Kind {
     Unit { commands: u32, id: UnitId, parts: u16, watcher: Option<u64> },
     /// Lend the keyspace to this transaction and wait for its return. No reply.
     Hold(Arc<Hold>),
+    /// The arguments are keys that this client watches from here on. Replies `+OK`.
+    Watch { client: u64 },
     /// A client is gone or has given up its watches. No reply.
     Unwatch { client: u64 },
     /// For the shard's own thread, which knows its connections (CLIENT LIST, CLIENT KILL ...).
