@@ -9,6 +9,8 @@ pub mod entry;
 pub mod heap;
 mod prefetch;
 pub mod table;
+pub mod wheel;
 
 pub use entry::{Entry, NewValue, Object, Value};
 pub use table::{Lookup, Table};
+pub use wheel::Wheel;
