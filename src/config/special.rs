@@ -94,11 +94,13 @@ pub(super) fn format_buffer_limits(settings: &Settings) -> Vec<u8> {
     }))
 }
 
+/// All classes or none: a line stands for one class, and which old line is whose is not known.
 pub(super) fn buffer_limit_lines(settings: &Settings) -> Lines {
-    let limits = settings.client_output_buffer_limit.iter().zip(BUFFER_LIMIT_DEFAULTS);
-    let line = |((_, class), (limit, default)): (&(&str, &str), (&BufferLimit, BufferLimit))| {
+    let limits = settings.client_output_buffer_limit;
+    let line = |((_, class), limit): (&(&str, &str), BufferLimit)| {
         let (hard, soft) = (text::write_memory(limit.hard_bytes), text::write_memory(limit.soft_bytes));
-        (format!("{class} {hard} {soft} {}", limit.soft_seconds).into_bytes(), *limit != default)
+        let line = format!("{class} {hard} {soft} {}", limit.soft_seconds);
+        (line.into_bytes(), limits != BUFFER_LIMIT_DEFAULTS)
     };
     CLASSES.iter().zip(limits).map(line).collect()
 }
