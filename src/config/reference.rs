@@ -9,7 +9,7 @@ const INTRO: &str = "\
 # Configuration
 
 Ringdove reads the configuration file of Redis and takes its flags. This page is written from the table that the
-program itself uses (`UPDATE_DOCS=1 cargo test config::reference`).
+program itself uses (`UPDATE_DOCS=1 cargo test config::`).
 
 ## The file
 
@@ -85,7 +85,9 @@ fn describe(row: &Parameter) -> String {
             format!(" **{what}**: {feature} not built yet.")
         }
     };
-    format!("\n### `{}`\n\n{}.\n\n{}{status}\n", row.name, facts.join(", "), row.doc)
+    let facts = facts.join(", ");
+    let facts = format!("{}{}", facts[..1].to_uppercase(), &facts[1..]);
+    format!("\n### `{}`\n\n{facts}.\n\n{}{status}\n", row.name, row.doc)
 }
 
 fn values(row: &Parameter) -> String {

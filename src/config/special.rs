@@ -24,7 +24,7 @@ pub(super) fn parse_save(settings: &mut Settings, args: Args, source: Source) ->
     const INVALID: &str = "Invalid save parameters";
     let cleared = args.len() == 1 && args[0].is_empty();
     let args = unless_empty(args);
-    if args.len() % 2 == 1 {
+    if !args.len().is_multiple_of(2) {
         return Err(INVALID.to_owned());
     }
     let mut points = Vec::new();
@@ -65,7 +65,7 @@ pub(super) const BUFFER_LIMIT_DEFAULTS: [BufferLimit; 3] = [
 ];
 
 pub(super) fn parse_buffer_limits(settings: &mut Settings, args: Args, _: Source) -> Parsed {
-    if args.len() % 4 != 0 {
+    if !args.len().is_multiple_of(4) {
         return Err("Wrong number of arguments in buffer limit configuration.".to_owned());
     }
     let mut limits = settings.client_output_buffer_limit;

@@ -266,7 +266,7 @@ pub fn memory(text: &[u8]) -> Option<u64> {
 /// The shortest spelling of a size that `memory` reads back.
 pub fn write_memory(bytes: u64) -> String {
     for (unit, name) in [(1 << 30, "gb"), (1 << 20, "mb"), (1 << 10, "kb")] {
-        if bytes != 0 && bytes % unit == 0 {
+        if bytes != 0 && bytes.is_multiple_of(unit) {
             return format!("{}{name}", bytes / unit);
         }
     }
