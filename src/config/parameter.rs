@@ -288,7 +288,7 @@ impl Parameter {
         }
         let value = self.text(settings);
         let silent = |harmless: &&str| value.eq_ignore_ascii_case(harmless.as_bytes());
-        if silent(&self.default) || self.harmless.iter().any(|harmless| silent(harmless)) {
+        if silent(&self.default) || self.harmless.iter().any(silent) {
             return None;
         }
         match self.status {

@@ -100,7 +100,7 @@ fn flags_with_an_end_of_their_own() {
     assert_eq!(line(&["--check-config", "/x"]), Ok(Invocation::CheckConfig(wanted.clone())));
     assert_eq!(line(&["/x", "--check-config"]), Ok(Invocation::CheckConfig(wanted)));
     assert_eq!(line(&[]), Ok(Invocation::Run(Sources::default())));
-    assert!(command_line::version_line().contains(" v=7."));
+    assert!(crate::config::command_line::version_line().contains(" v=7."));
 }
 
 #[test]
