@@ -61,8 +61,7 @@ fn loopback_in_container(settings: &Settings, around: Surroundings) -> Option<St
 fn open_to_everybody(settings: &Settings) -> Option<String> {
     let wide =
         settings.bind.iter().any(|address| matches!(address.as_bytes(), b"*" | b"0.0.0.0" | b"::" | b"::*"));
-    let open =
-        wide && !settings.protected_mode && settings.requirepass.is_empty() && settings.users.is_empty();
+    let open = wide && !settings.protected_mode && settings.requirepass.is_empty();
     open.then(|| {
         "no password, protected-mode no and every address bound: whoever reaches the port owns the data"
             .to_owned()

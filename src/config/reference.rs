@@ -21,7 +21,8 @@ sets the password `#secret`.
 - Sizes: `1k` is 1000 bytes, `1kb` 1024; `m`, `mb`, `g` and `gb` likewise, in any case.
 - `include <path>` reads another file at that place. With `*`, `?` or `[` it reads all that match, and none is no error.
 - `rename-command <command> <name>` gives a command another name; `\"\"` removes it.
-- `user <name> <rule> ...` defines an ACL user. **Refused**: access control lists are not built yet.
+- `user <name> <rule> ...` defines an ACL user. **Refused**: access control lists are not built yet; only
+  `user default on nopass ~* &* +@all`, which CONFIG REWRITE of Redis writes, is accepted.
 - A directive that appears again overrides the earlier one; `save`, `locality-rule` and the classes of
   `client-output-buffer-limit` add up.
 
