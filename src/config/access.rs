@@ -3,6 +3,8 @@
 //! Invariant: a SET is all or nothing: it makes new settings from old ones, and whoever cannot apply them drops
 //! them. Called by the CONFIG command; applying (new listeners, a new log level) is the caller's.
 
+use crate::base::glob;
+
 use super::parameter::{Concern, Parameter, Severity, Source};
 use super::settings::Settings;
 use super::table;
@@ -26,7 +28,7 @@ pub fn get<P: AsRef<[u8]>>(settings: &Settings, patterns: &[P]) -> Vec<(String, 
         }
         for row in table::rows().filter(|row| !row.hidden) {
             for name in [Some(row.name), row.alias].into_iter().flatten() {
-                if glob_matches(pattern, name.as_bytes(), true) {
+                if glob::matches(pattern, name.as_bytes(), true) {
                     add(name, row);
                 }
             }
@@ -172,19 +174,4 @@ fn value_words(row: &Parameter, value: &[u8]) -> Vec<Vec<u8>> {
 /// Whether the value of a parameter must be kept out of logs.
 pub fn is_sensitive(name: &[u8]) -> bool {
     table::find(name).is_some_and(|(row, _)| row.sensitive)
-}
-
-fn glob_matches(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
-    match (pattern.first(), text.first()) {
-        (None, None) => true,
-        (Some(b'*'), _) => {
-            glob_matches(&pattern[1..], text, nocase)
-                || !text.is_empty() && glob_matches(pattern, &text[1..], nocase)
-        }
-        (Some(b'?'), Some(_)) => glob_matches(&pattern[1..], &text[1..], nocase),
-        (Some(a), Some(b)) if a == b || nocase && a.eq_ignore_ascii_case(b) => {
-            glob_matches(&pattern[1..], &text[1..], nocase)
-        }
-        _ => false,
-    }
 }

@@ -271,7 +271,7 @@ impl Loader<'_> {
             let name = &words[0];
             return Err(format!("Error in user declaration '{name}': Duplicate user '{name}' found"));
         }
-        if !USERS_ARE_BUILT {
+        if !USERS_ARE_BUILT && !is_default_user(args) {
             return Err("'user' is refused: access control lists are not built yet".to_owned());
         }
         self.settings.users.push(UserLine { words, place: place.clone() });
@@ -293,6 +293,30 @@ impl Loader<'_> {
 
 /// `user` lines are no parameter, so their status stands here.
 const USERS_ARE_BUILT: bool = false;
+
+/// The user that exists anyway, allowed everything without a password: CONFIG REWRITE of Redis writes it into every
+/// file, so it must load.
+fn is_default_user(args: &[Vec<u8>]) -> bool {
+    const RULES: [&[u8]; 9] = [
+        b"on",
+        b"nopass",
+        b"sanitize-payload",
+        b"~*",
+        b"allkeys",
+        b"&*",
+        b"allchannels",
+        b"+@all",
+        b"allcommands",
+    ];
+    let [name, rules @ ..] = args else { return false };
+    let has = |one: &[u8], other: &[u8]| rules.iter().any(|rule| rule == one || rule == other);
+    name == b"default"
+        && rules.iter().all(|rule| RULES.contains(&rule.as_slice()))
+        && has(b"on", b"on")
+        && has(b"nopass", b"nopass")
+        && has(b"~*", b"allkeys")
+        && has(b"+@all", b"allcommands")
+}
 
 /// A line taken apart.
 pub(super) struct Directive<'a> {

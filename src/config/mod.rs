@@ -7,6 +7,7 @@
 //! a change is the caller's.
 
 pub mod access;
+pub mod advice;
 pub mod command_line;
 pub mod file;
 pub mod foreign;
@@ -23,6 +24,7 @@ pub mod words;
 mod tests;
 
 pub use access::{Asker, Change, SetError, get, is_sensitive, set};
+pub use advice::{Surroundings, advice};
 pub use command_line::{CliError, Invocation, parse_command_line};
 pub use file::{ConfigError, Files, Loaded, Place, Sources, Warning, load};
 pub use parameter::Parameter;

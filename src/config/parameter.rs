@@ -140,6 +140,8 @@ pub struct Parameter {
     pub deny_loading: bool,
     /// Reported as changed even if the text is the same: a file's content may have changed.
     pub volatile: bool,
+    /// CONFIG REWRITE keeps a line with an empty text; otherwise empty means that no line stands.
+    pub keeps_empty: bool,
     /// Not a parameter of Redis.
     pub ours: bool,
     pub status: Status,
@@ -161,6 +163,7 @@ impl Parameter {
             sensitive: false,
             deny_loading: false,
             volatile: false,
+            keeps_empty: false,
             ours: false,
             status: Status::Works,
             doc,
@@ -204,6 +207,11 @@ impl Parameter {
 
     pub const fn volatile(mut self) -> Self {
         self.volatile = true;
+        self
+    }
+
+    pub const fn keeps_empty(mut self) -> Self {
+        self.keeps_empty = true;
         self
     }
 
@@ -288,7 +296,7 @@ impl Parameter {
         }
         let value = self.text(settings);
         let silent = |harmless: &&str| value.eq_ignore_ascii_case(harmless.as_bytes());
-        if silent(&self.default) || self.harmless.iter().any(|harmless| silent(&harmless)) {
+        if silent(&self.default) || self.harmless.iter().any(silent) {
             return None;
         }
         match self.status {
@@ -306,8 +314,9 @@ impl Parameter {
         let changed = value != self.default.as_bytes();
         match self.kind {
             Kind::Special { lines, .. } => lines(settings),
-            // Without a default text, empty means absent.
-            Kind::Text { .. } if value.is_empty() && self.default.is_empty() => Vec::new(),
+            Kind::Text { .. } if value.is_empty() && self.default.is_empty() && !self.keeps_empty => {
+                Vec::new()
+            }
             Kind::Text { .. } => vec![(text::quote(&value), changed)],
             Kind::Number { form: Form::Memory | Form::MemoryOrPercent, get, .. } => {
                 let line = match u64::try_from(get(settings)) {

@@ -9,7 +9,7 @@ const INTRO: &str = "\
 # Configuration
 
 Ringdove reads the configuration file of Redis and takes its flags. This page is written from the table that the
-program itself uses (`UPDATE_DOCS=1 cargo test config::reference`).
+program itself uses (`UPDATE_DOCS=1 cargo test config::`).
 
 ## The file
 
@@ -21,7 +21,8 @@ sets the password `#secret`.
 - Sizes: `1k` is 1000 bytes, `1kb` 1024; `m`, `mb`, `g` and `gb` likewise, in any case.
 - `include <path>` reads another file at that place. With `*`, `?` or `[` it reads all that match, and none is no error.
 - `rename-command <command> <name>` gives a command another name; `\"\"` removes it.
-- `user <name> <rule> ...` defines an ACL user. **Refused**: access control lists are not built yet.
+- `user <name> <rule> ...` defines an ACL user. **Refused**: access control lists are not built yet; only
+  `user default on nopass ~* &* +@all`, which CONFIG REWRITE of Redis writes, is accepted.
 - A directive that appears again overrides the earlier one; `save`, `locality-rule` and the classes of
   `client-output-buffer-limit` add up.
 
@@ -85,7 +86,9 @@ fn describe(row: &Parameter) -> String {
             format!(" **{what}**: {feature} not built yet.")
         }
     };
-    format!("\n### `{}`\n\n{}.\n\n{}{status}\n", row.name, facts.join(", "), row.doc)
+    let facts = facts.join(", ");
+    let facts = format!("{}{}", facts[..1].to_uppercase(), &facts[1..]);
+    format!("\n### `{}`\n\n{facts}.\n\n{}{status}\n", row.name, row.doc)
 }
 
 fn values(row: &Parameter) -> String {

@@ -24,7 +24,7 @@ pub(super) fn parse_save(settings: &mut Settings, args: Args, source: Source) ->
     const INVALID: &str = "Invalid save parameters";
     let cleared = args.len() == 1 && args[0].is_empty();
     let args = unless_empty(args);
-    if args.len() % 2 == 1 {
+    if !args.len().is_multiple_of(2) {
         return Err(INVALID.to_owned());
     }
     let mut points = Vec::new();
@@ -65,7 +65,7 @@ pub(super) const BUFFER_LIMIT_DEFAULTS: [BufferLimit; 3] = [
 ];
 
 pub(super) fn parse_buffer_limits(settings: &mut Settings, args: Args, _: Source) -> Parsed {
-    if args.len() % 4 != 0 {
+    if !args.len().is_multiple_of(4) {
         return Err("Wrong number of arguments in buffer limit configuration.".to_owned());
     }
     let mut limits = settings.client_output_buffer_limit;
@@ -94,11 +94,13 @@ pub(super) fn format_buffer_limits(settings: &Settings) -> Vec<u8> {
     }))
 }
 
+/// All classes or none: a line stands for one class, and which old line is whose is not known.
 pub(super) fn buffer_limit_lines(settings: &Settings) -> Lines {
-    let limits = settings.client_output_buffer_limit.iter().zip(BUFFER_LIMIT_DEFAULTS);
-    let line = |((_, class), (limit, default)): (&(&str, &str), (&BufferLimit, BufferLimit))| {
+    let limits = settings.client_output_buffer_limit;
+    let line = |((_, class), limit): (&(&str, &str), BufferLimit)| {
         let (hard, soft) = (text::write_memory(limit.hard_bytes), text::write_memory(limit.soft_bytes));
-        (format!("{class} {hard} {soft} {}", limit.soft_seconds).into_bytes(), *limit != default)
+        let line = format!("{class} {hard} {soft} {}", limit.soft_seconds);
+        (line.into_bytes(), limits != BUFFER_LIMIT_DEFAULTS)
     };
     CLASSES.iter().zip(limits).map(line).collect()
 }

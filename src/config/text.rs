@@ -241,7 +241,8 @@ pub fn lenient_integer(text: &[u8], radix: u32) -> Option<i64> {
     Some(if negative { -value } else { value })
 }
 
-/// `100`, `1k` (1000), `1kb` (1024), `5mb`, `2gb`; the unit in any case. A value past 64 bits is refused.
+/// `100`, `1k` (1000), `1kb` (1024), `5mb`, `2gb`; the unit in any case. Digits past 64 bits stop at the limit, as
+/// in Redis; a unit that carries the value past it is refused (Redis: wraps around).
 pub fn memory(text: &[u8]) -> Option<u64> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (number, unit) = text.split_at(digits);
@@ -257,7 +258,7 @@ pub fn memory(text: &[u8]) -> Option<u64> {
     };
     let mut value: u64 = 0;
     for &digit in number {
-        value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+        value = value.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
     }
     value.checked_mul(factor)
 }
@@ -265,7 +266,7 @@ pub fn memory(text: &[u8]) -> Option<u64> {
 /// The shortest spelling of a size that `memory` reads back.
 pub fn write_memory(bytes: u64) -> String {
     for (unit, name) in [(1 << 30, "gb"), (1 << 20, "mb"), (1 << 10, "kb")] {
-        if bytes != 0 && bytes % unit == 0 {
+        if bytes != 0 && bytes.is_multiple_of(unit) {
             return format!("{}{name}", bytes / unit);
         }
     }
@@ -303,7 +304,7 @@ mod tests {
         {
             assert_eq!(memory(text.as_bytes()), Some(bytes));
         }
-        for bad in ["-1", "1tb", "x", "1 mb", "99999999999999999999", "99999999999999gb"] {
+        for bad in ["-1", "1tb", "x", "1 mb", "99999999999999999999k", "99999999999999gb"] {
             assert_eq!(memory(bad.as_bytes()), None, "{bad}");
         }
         assert_eq!(write_memory(64 << 20), "64mb");

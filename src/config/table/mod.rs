@@ -1,7 +1,7 @@
 //! The table: one row per parameter, by theme. Everything about a parameter is in its row; the file parser,
 //! the flags, CONFIG GET, SET and REWRITE and `docs/configuration.md` read it from there.
 //!
-//! To add a parameter: a field in `settings.rs`, a row here, `UPDATE_DOCS=1 cargo test config::reference`.
+//! To add a parameter: a field in `settings.rs`, a row here, `UPDATE_DOCS=1 cargo test config::`.
 //! To say that a feature is built: remove `.later(..)` from its rows.
 
 #[macro_use]

@@ -16,7 +16,7 @@ const ROWS: &[Parameter] = &[
     Parameter::new("port", number!(port: u16, 0, 65535), "6379",
         "The TCP port. 0 means no TCP listener. Setting it at run time opens the new port first and closes the old one after."),
     Parameter::new("protected-mode", yes_no!(protected_mode), "yes",
-        "While the default user has no password and no address is set by `bind`, only clients on this machine are served; others get an error that explains it."),
+        "While the default user has no password, only clients on this machine are served; others get an error that explains it."),
     Parameter::new("unixsocket", text!(unixsocket), "",
         "Path of a Unix socket to listen on as well. Empty means none. The path has at most 107 bytes.").immutable(),
     Parameter::new("unixsocketperm", numeric!(Octal, unixsocketperm: u32, 0, 0o777), "0",

@@ -11,7 +11,7 @@ const ROWS: &[Parameter] = &[
     Parameter::new("requirepass", text!(requirepass), "",
         "Password of the default user: clients must AUTH before anything else. Empty means none. The server answers many guesses per second, so choose a long one.").sensitive(),
     Parameter::new("aclfile", text!(aclfile), "",
-        "File with the users of ACL, instead of `user` lines in this file.").immutable().later("access control lists are", Refuse),
+        "File with the users of ACL, instead of `user` lines in this file.").keeps_empty().immutable().later("access control lists are", Refuse),
     Parameter::new("acl-pubsub-default", word!(acl_pubsub_default: AclPubsubDefault), "resetchannels",
         "Which channels a new ACL user may use: all or none.").later("access control lists are", Warn),
     Parameter::new("acllog-max-len", number!(acllog_max_len: u64, 0, LONG_MAX), "128",
