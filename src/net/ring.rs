@@ -22,7 +22,7 @@ use io_uring::{cqueue, opcode, squeue, types};
 use std::{
     io,
     mem::ManuallyDrop,
-    os::fd::{AsRawFd, OwnedFd, RawFd},
+    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
 };
 
 /// Names a listening socket of this ring; never reused.
@@ -500,11 +500,8 @@ impl Ring {
         let at = self.listener(id).expect("an accept belongs to a listener");
         let listener = &mut self.listeners[at];
         if completion.result >= 0 {
-            // SAFETY: the kernel has just opened this descriptor for us.
-            let fd = unsafe { std::os::fd::FromRawFd::from_raw_fd(completion.result) };
-            if listener.removed {
-                drop::<OwnedFd>(fd);
-            } else {
+            let fd = accepted_fd(completion.result);
+            if !listener.removed {
                 on(Event::Accepted { listener: id, fd });
             }
         }
@@ -648,10 +645,9 @@ impl Ring {
     }
 }
 
-impl Drop for Ring {
-    /// Cancels everything and waits for the kernel to let go. If it does not within a second, the
-    /// memory it may still use is leaked rather than freed under it.
-    fn drop(&mut self) {
+impl Ring {
+    /// Cancels everything and waits for the kernel to let go; false if it does not in about a second.
+    pub(super) fn quiesce(&mut self) -> bool {
         self.queue(
             opcode::AsyncCancel2::new(types::CancelBuilder::any().all()).build().user_data(KIND_CANCEL),
         );
@@ -665,27 +661,41 @@ impl Drop for Ring {
             for completion in batch.drain(..) {
                 let kind = completion.user_data & KIND_MASK;
                 if kind == KIND_ACCEPT && completion.result >= 0 {
-                    // SAFETY: the kernel has just opened this descriptor for us.
-                    drop::<OwnedFd>(unsafe { std::os::fd::FromRawFd::from_raw_fd(completion.result) });
+                    drop(accepted_fd(completion.result));
                 }
                 if kind != KIND_CANCEL && !cqueue::more(completion.flags) {
                     self.in_kernel -= 1;
                 }
-                // A receive that goes on needs no buffers, and none are given: it ends with ENOBUFS.
+                // A receive that goes on gets no buffers back, so it ends with ENOBUFS.
             }
         }
-        if self.in_kernel == 0 {
-            // SAFETY: dropped once, here, and not used after.
-            unsafe {
-                self.conns.drain().for_each(drop);
-                ManuallyDrop::drop(&mut self.conns);
+        self.in_kernel == 0
+    }
+}
+
+impl Drop for Ring {
+    /// What the kernel still uses after a second is leaked rather than freed under it.
+    fn drop(&mut self) {
+        let idle = self.quiesce();
+        for conn in self.conns.drain() {
+            if !idle {
+                std::mem::forget(conn.buf);
+            }
+        }
+        // SAFETY: dropped once, here, and not used after; the kernel has let go of the buffers.
+        unsafe {
+            ManuallyDrop::drop(&mut self.conns);
+            if idle {
                 ManuallyDrop::drop(&mut self.buffers);
             }
-        } else {
-            // Close the descriptors all the same; only buffers must stay.
-            self.conns.drain().for_each(|conn| std::mem::forget(conn.buf));
         }
     }
+}
+
+/// Takes the descriptor out of a successful accept's result.
+fn accepted_fd(result: i32) -> OwnedFd {
+    // SAFETY: the kernel has just opened this descriptor for us, and each result is taken once.
+    unsafe { OwnedFd::from_raw_fd(result) }
 }
 
 /// An operation on a non-blocking descriptor fails with EAGAIN where it should wait in the ring.

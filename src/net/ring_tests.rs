@@ -422,11 +422,9 @@ fn dropping_a_ring_closes_everything_at_once() {
         }
     }
     rig.harvest();
-    let begin = std::time::Instant::now();
+    assert!(rig.ring.quiesce(), "the kernel held on to an operation");
     drop(rig);
     assert_eq!(still_open(&inodes), 0);
-    // A second is the limit after which memory would be leaked.
-    assert!(begin.elapsed().as_millis() < 900, "the kernel held on to an operation");
     assert!(TcpStream::connect(address).is_err());
 }
 
