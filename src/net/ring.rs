@@ -23,7 +23,6 @@ use super::{
 };
 use io_uring::{cqueue, opcode, squeue, types};
 use std::{
-    io,
     mem::ManuallyDrop,
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
     time::Duration,

@@ -2,8 +2,7 @@
 //! becomes at most two events. Called by [`Ring::harvest`] and nobody else, except for
 //! `close_if_idle`, the one place that ends a connection.
 
-use super::{Close, End, Event, ListenerId, Ring, Token, accepted_fd};
-use crate::net::kernel::Completion;
+use super::{Close, Completion, End, Event, ListenerId, Ring, Token, accepted_fd};
 use io_uring::cqueue;
 use std::io;
 
