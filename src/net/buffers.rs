@@ -15,10 +15,6 @@ use std::{
     sync::atomic::{AtomicU16, Ordering},
 };
 
-/// Neighbouring buffers start in different cache sets: with a stride that is a power of two the
-/// first lines of all buffers, the only ones a small request touches, would evict one another.
-const STRIDE_SKEW_BYTES: usize = 192;
-
 /// Private anonymous memory, page-aligned, zeroed, untouched pages cost nothing.
 struct Map {
     base: *mut u8,
@@ -70,7 +66,7 @@ impl Buffers {
         );
         assert!(buffer_bytes > 0 && u32::try_from(buffer_bytes).is_ok());
         let ring = Map::new(usize::from(count) * size_of::<BufRingEntry>())?;
-        let memory = Map::new(usize::from(count) * (buffer_bytes + STRIDE_SKEW_BYTES))?;
+        let memory = Map::new(usize::from(count) * buffer_bytes)?;
         let mut buffers = Buffers { ring, memory, count, buffer_bytes, tail: 0 };
         for id in 0..count {
             buffers.give_back(id);
@@ -91,7 +87,7 @@ impl Buffers {
     fn buffer(&self, id: u16) -> *mut u8 {
         assert!(id < self.count, "the kernel named a buffer that was never offered");
         // SAFETY: `id < count`, so the offset lies inside the mapping made in `new`.
-        unsafe { self.memory.base.add(usize::from(id) * (self.buffer_bytes + STRIDE_SKEW_BYTES)) }
+        unsafe { self.memory.base.add(usize::from(id) * self.buffer_bytes) }
     }
 
     /// The first `len` bytes of a buffer whose completion is being handled.

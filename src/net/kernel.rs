@@ -18,6 +18,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     ptr,
     sync::atomic::{Ordering, fence},
+    time::Duration,
 };
 
 const IORING_ENTER_GETEVENTS: u32 = 1;
@@ -169,11 +170,7 @@ impl Kernel {
             // SAFETY: no pointer is passed.
             let done = unsafe { self.enter_raw(count, 0, self.enter_flags, ptr::null(), 0) };
             if done < 0 {
-                let error = io::Error::last_os_error();
-                return match error.raw_os_error() {
-                    Some(libc::EINTR | libc::EAGAIN | libc::EBUSY) => Ok(()),
-                    _ => Err(RingError::Broken(error)),
-                };
+                return harmless(io::Error::last_os_error());
             }
             if self.overflow.is_empty() || done == 0 {
                 return Ok(());
@@ -181,15 +178,19 @@ impl Kernel {
         }
     }
 
-    /// Like `enter`, and waits up to `timeout_ms` for one completion. Only for the end of a ring.
-    pub(super) fn enter_and_wait(&mut self, timeout_ms: i64) {
+    /// Like `enter`, and waits for one completion, at most `timeout`.
+    pub(super) fn enter_and_wait(&mut self, timeout: Duration) -> Result<(), RingError> {
         self.refill();
+        if !self.overflow.is_empty() || !self.ring.completion().is_empty() {
+            return self.enter();
+        }
         let count = self.ring.submission().len() as u32;
-        let time = [timeout_ms / 1000, timeout_ms % 1000 * 1_000_000];
+        let seconds = i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX);
+        let time = [seconds, i64::from(timeout.subsec_nanos())];
         let argument = WaitArgument { sigmask: 0, sigmask_len: 0, min_wait: 0, time: time.as_ptr() as u64 };
         // SAFETY: `argument` has the layout of io_uring_getevents_arg, `time` that of
         // __kernel_timespec; both outlive the call.
-        unsafe {
+        let done = unsafe {
             self.enter_raw(
                 count,
                 1,
@@ -198,6 +199,7 @@ impl Kernel {
                 size_of::<WaitArgument>(),
             )
         };
+        if done < 0 { harmless(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     /// # Safety
@@ -272,6 +274,14 @@ impl Drop for Kernel {
                 )
             };
         }
+    }
+}
+
+/// An enter that did less than it was asked to; what is left stays queued for the next one.
+fn harmless(error: io::Error) -> Result<(), RingError> {
+    match error.raw_os_error() {
+        Some(libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::ETIME) => Ok(()),
+        _ => Err(RingError::Broken(error)),
     }
 }
 

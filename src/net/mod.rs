@@ -19,7 +19,10 @@
 //!
 //! A turn of the driver: [`Ring::harvest`] (one system call: submit the sends of the last turn, reap),
 //! parse and run, [`Ring::send`] what came out. With nothing to do: a few more empty harvests (no
-//! system call), then [`Ring::prepare_sleep`], read the eventfd, [`Ring::woke`].
+//! system call), then either of two sleeps. [`Ring::prepare_sleep`], read the eventfd through the
+//! executor, [`Ring::woke`]: every other task of the executor lives on. Or [`Ring::wait`]: blocks the
+//! thread, for at most the time until its next timer; half the CPU for a lone connection (4.4 against
+//! 9.8 µs per PING, Redis 5.2), to be used while the executor has no other I/O under way.
 //!
 //! Who accepts: one shard listens and hands each descriptor to the shard with the fewest
 //! connections. SO_REUSEPORT would let the kernel choose by hash, which leaves some shards with
@@ -30,6 +33,7 @@
 mod address;
 mod buffers;
 mod error;
+mod event;
 mod kernel;
 mod listen;
 mod ring;
@@ -41,9 +45,10 @@ mod slots;
 
 pub use address::{local_text, peer_text};
 pub use error::RingError;
+pub use event::{Close, Event, ListenerId, RingStats};
 pub use kernel::wake_eventfd;
 pub use listen::{BindError, Bound, BoundSocket, bind_tcp, bind_unix, prepare_accepted};
-pub use ring::{Close, Event, ListenerId, Ring, RingStats};
+pub use ring::Ring;
 pub use slots::Token;
 
 use crate::base::limits::{RECV_BUFFER_BYTES, RECV_BUFFERS};

@@ -11,94 +11,22 @@
 //!   or until this ring closes a connection: it never spins.
 #![allow(unsafe_code)]
 
+mod completions;
+
 use super::{
     RingOptions,
     buffers::Buffers,
     error::RingError,
+    event::{Close, Event, ListenerId, RingStats},
     kernel::{Completion, Kernel},
     slots::{Slots, Token},
 };
 use io_uring::{cqueue, opcode, squeue, types};
 use std::{
-    io,
     mem::ManuallyDrop,
-    os::fd::{AsRawFd, OwnedFd, RawFd},
+    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+    time::Duration,
 };
-
-/// Names a listening socket of this ring; never reused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub struct ListenerId(u32);
-
-/// How [`Ring::close`] ends a connection.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Close {
-    /// After the send in flight, if there is one, has been taken by the kernel or has failed.
-    Flush,
-    /// As soon as the kernel lets go; what it has not taken of a send is dropped.
-    Now,
-}
-
-/// What [`Ring::harvest`] reports.
-#[derive(Debug)]
-pub enum Event<'a> {
-    Accepted {
-        listener: ListenerId,
-        fd: OwnedFd,
-    },
-    /// Accepting stopped with this error; see the module's invariants.
-    AcceptFailed {
-        listener: ListenerId,
-        error: io::Error,
-    },
-    /// Received bytes, at most one receive buffer; valid during the call only.
-    Data {
-        token: Token,
-        bytes: &'a [u8],
-    },
-    /// The peer will send no more. Sending is still possible until `close`.
-    Eof {
-        token: Token,
-    },
-    /// Receiving failed (reset, timed out). The connection waits for `close`.
-    Failed {
-        token: Token,
-        error: io::Error,
-    },
-    /// The kernel took all of `buf`.
-    Sent {
-        token: Token,
-        buf: Vec<u8>,
-    },
-    /// The kernel took `sent` bytes of `buf` and refuses the rest. The connection waits for `close`.
-    SendFailed {
-        token: Token,
-        error: io::Error,
-        buf: Vec<u8>,
-        sent: usize,
-    },
-    /// The descriptor is closed. `flushed`: everything given to `send` had been taken.
-    Closed {
-        token: Token,
-        flushed: bool,
-    },
-    /// Answer to [`Ring::release`]: the kernel does nothing for `fd` any more.
-    Released {
-        token: Token,
-        fd: OwnedFd,
-    },
-}
-
-/// Numbers for INFO and the metrics; they only grow, except for the gauges.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
-pub struct RingStats {
-    /// Gauge: open connections, closing ones included.
-    pub connections: usize,
-    /// Receives that found all buffers taken and had to be started again.
-    pub recv_starved: u64,
-    /// Sends that were taken in more than one piece.
-    pub sends_continued: u64,
-    pub accepts_failed: u64,
-}
 
 /// Largest piece of one send operation; the kernel's own limit is a little below 2 GiB.
 const SEND_BYTES_MAX: usize = 1 << 30;
@@ -107,6 +35,7 @@ const KIND_ACCEPT: u64 = 1 << Token::KIND_SHIFT;
 const KIND_RECV: u64 = 2 << Token::KIND_SHIFT;
 const KIND_SEND: u64 = 3 << Token::KIND_SHIFT;
 const KIND_CANCEL: u64 = 4 << Token::KIND_SHIFT;
+const KIND_WAKE: u64 = 5 << Token::KIND_SHIFT;
 const KIND_MASK: u64 = 0xf << Token::KIND_SHIFT;
 
 /// A multishot operation: what the kernel has, and what we want it to have.
@@ -179,6 +108,8 @@ pub struct Ring {
     closed: Vec<Token>,
     batch: Vec<Completion>,
     stats: RingStats,
+    /// The poll of the eventfd that ends a `wait`; armed by the first one.
+    wake_polled: bool,
     /// An enter failed inside a method that does not report errors; the next harvest does.
     broken: Option<RingError>,
 }
@@ -201,6 +132,7 @@ impl Ring {
             closed: Vec::new(),
             batch: Vec::new(),
             stats: RingStats::default(),
+            wake_polled: false,
             broken: None,
         })
     }
@@ -382,7 +314,8 @@ impl Ring {
                 KIND_RECV => self.received(token, completion, &mut on),
                 KIND_SEND => self.sent(token, completion.result, &mut on),
                 KIND_ACCEPT => self.accepted(ListenerId(token.slot() as u32), completion, &mut on),
-                _ => {} // a cancel that found nothing to cancel
+                KIND_WAKE if !cqueue::more(completion.flags) => self.wake_polled = false,
+                _ => {} // somebody woke us; a cancel that found nothing to cancel
             }
         }
         self.batch = batch;
@@ -412,153 +345,20 @@ impl Ring {
         self.kernel.disarm_wake();
     }
 
-    // ---- completions
-
-    fn received(&mut self, token: Token, completion: Completion, on: &mut impl FnMut(Event<'_>)) {
-        let Completion { result, flags, .. } = completion;
-        let more = cqueue::more(flags);
-        let buffer = cqueue::buffer_select(flags);
-        // A slot outlives the operations that name it.
-        let conn = self.conns.get_mut(token).expect("a receive belongs to a connection");
-        let heard = matches!(conn.end, End::Open | End::Releasing);
-        if let Some(id) = buffer {
-            if heard && result > 0 {
-                on(Event::Data { token, bytes: self.buffers.bytes(id, result as usize) });
-            }
-            self.buffers.give_back(id);
+    /// The cheaper sleep, for a thread that has nothing else to wait for: submits what is queued and
+    /// blocks the thread until something has completed, somebody writes the eventfd, or `timeout`
+    /// is over. The next harvest says what it was. Tasks of the same executor do not run meanwhile.
+    pub fn wait(&mut self, timeout: Duration) -> Result<(), RingError> {
+        if !self.closed.is_empty() || self.broken.is_some() {
+            return Ok(());
         }
-        if !more {
-            conn.recv.ended();
-            self.in_kernel -= 1;
-            match result {
-                1.. => {}
-                0 => {
-                    conn.recv.wanted = false;
-                    conn.recv_over = true;
-                    if heard {
-                        on(Event::Eof { token });
-                    }
-                }
-                _ => match -result {
-                    // The buffers of this harvest are given back before the next enter.
-                    libc::ENOBUFS => self.stats.recv_starved += 1,
-                    libc::ECANCELED | libc::EINTR | libc::EAGAIN => {}
-                    errno => {
-                        conn.recv.wanted = false;
-                        conn.recv_over = true;
-                        if heard {
-                            on(Event::Failed { token, error: io::Error::from_raw_os_error(errno) });
-                        }
-                    }
-                },
-            }
-            if conn.recv.wanted {
-                self.arm_recv(token);
-            } else {
-                self.close_if_idle(token);
-            }
+        if !self.wake_polled {
+            self.wake_polled = true;
+            // Never read: each write is one more completion, whatever the count has come to.
+            let poll = opcode::PollAdd::new(types::Fd(self.wake_fd()), libc::POLLIN as u32).multi(true);
+            self.queue(poll.build().user_data(KIND_WAKE));
         }
-    }
-
-    fn sent(&mut self, token: Token, result: i32, on: &mut impl FnMut(Event<'_>)) {
-        let conn = self.conns.get_mut(token).expect("a send belongs to a connection");
-        conn.sending = false;
-        self.in_kernel -= 1;
-        let error = match result {
-            1.. => {
-                conn.sent += result as usize;
-                if conn.sent == conn.buf.len() {
-                    conn.flushed = true;
-                    let buf = std::mem::take(&mut conn.buf);
-                    if matches!(conn.end, End::Open | End::Releasing) {
-                        on(Event::Sent { token, buf });
-                    }
-                    return self.close_if_idle(token);
-                }
-                self.stats.sends_continued += 1;
-                None
-            }
-            0 => Some(io::Error::from(io::ErrorKind::WriteZero)),
-            _ => match -result {
-                libc::EINTR | libc::EAGAIN | libc::ECANCELED => None,
-                errno => Some(io::Error::from_raw_os_error(errno)),
-            },
-        };
-        match (error, conn.end) {
-            (_, End::Closing(Close::Now)) | (Some(_), End::Closing(_)) | (_, End::Closed) => {}
-            (None, _) => return self.push_send(token),
-            (Some(error), End::Open | End::Releasing) => {
-                conn.send_over = true;
-                let buf = std::mem::take(&mut conn.buf);
-                on(Event::SendFailed { token, error, buf, sent: conn.sent });
-            }
-        }
-        self.close_if_idle(token);
-    }
-
-    fn accepted(&mut self, id: ListenerId, completion: Completion, on: &mut impl FnMut(Event<'_>)) {
-        let at = self.listener(id).expect("an accept belongs to a listener");
-        let listener = &mut self.listeners[at];
-        if completion.result >= 0 {
-            // SAFETY: the kernel has just opened this descriptor for us.
-            let fd = unsafe { std::os::fd::FromRawFd::from_raw_fd(completion.result) };
-            if listener.removed {
-                drop::<OwnedFd>(fd);
-            } else {
-                on(Event::Accepted { listener: id, fd });
-            }
-        }
-        if cqueue::more(completion.flags) {
-            return;
-        }
-        listener.accept.ended();
-        self.in_kernel -= 1;
-        if listener.removed {
-            self.listeners.swap_remove(at);
-            return;
-        }
-        match -completion.result {
-            ..=0 | libc::ECANCELED | libc::EINTR | libc::EAGAIN | libc::ECONNABORTED => {}
-            errno => {
-                listener.failed = true;
-                self.stats.accepts_failed += 1;
-                on(Event::AcceptFailed { listener: id, error: io::Error::from_raw_os_error(errno) });
-            }
-        }
-        self.arm_accept(at);
-    }
-
-    fn report_closed(&mut self, on: &mut impl FnMut(Event<'_>)) {
-        let mut closed = std::mem::take(&mut self.closed);
-        for token in closed.drain(..) {
-            if let Some(conn) = self.conns.remove(token) {
-                match conn.fd {
-                    None => on(Event::Closed { token, flushed: conn.flushed }),
-                    Some(fd) => on(Event::Released { token, fd }),
-                }
-            }
-        }
-        self.closed = closed;
-        for at in 0..self.listeners.len() {
-            if std::mem::take(&mut self.listeners[at].failed) {
-                self.arm_accept(at);
-            }
-        }
-    }
-
-    /// Ends a connection that is to end, once the kernel has nothing of it.
-    fn close_if_idle(&mut self, token: Token) {
-        let Some(conn) = self.conns.get_mut(token) else { return };
-        if conn.recv.armed || conn.sending {
-            return;
-        }
-        match conn.end {
-            End::Open | End::Closed => return,
-            End::Closing(_) => conn.fd = None,
-            End::Releasing => {}
-        }
-        conn.end = End::Closed;
-        self.closed.push(token);
+        self.kernel.enter_and_wait(timeout)
     }
 
     // ---- submissions
@@ -641,17 +441,16 @@ impl Ring {
     fn queue(&mut self, entry: squeue::Entry) {
         // SAFETY: a receive writes into `buffers`, a send reads `Conn::buf`, which is not touched while
         // `sending`; both, and the descriptors, are kept until the last completion (`close_if_idle`,
-        // `unlisten`, `Drop`). A cancel names no memory.
+        // `unlisten`, `Drop`). A cancel names no memory, and the eventfd lives as long as the kernel's ring.
         if let Err(error) = unsafe { self.kernel.queue(entry) } {
             self.broken.get_or_insert(error);
         }
     }
 }
 
-impl Drop for Ring {
-    /// Cancels everything and waits for the kernel to let go. If it does not within a second, the
-    /// memory it may still use is leaked rather than freed under it.
-    fn drop(&mut self) {
+impl Ring {
+    /// Cancels everything and waits for the kernel to let go; false if it does not in about a second.
+    pub(super) fn quiesce(&mut self) -> bool {
         self.queue(
             opcode::AsyncCancel2::new(types::CancelBuilder::any().all()).build().user_data(KIND_CANCEL),
         );
@@ -660,32 +459,48 @@ impl Drop for Ring {
             if self.in_kernel == 0 {
                 break;
             }
-            self.kernel.enter_and_wait(10);
+            if self.kernel.enter_and_wait(Duration::from_millis(10)).is_err() {
+                break;
+            }
             self.kernel.reap(&mut batch);
             for completion in batch.drain(..) {
                 let kind = completion.user_data & KIND_MASK;
                 if kind == KIND_ACCEPT && completion.result >= 0 {
-                    // SAFETY: the kernel has just opened this descriptor for us.
-                    drop::<OwnedFd>(unsafe { std::os::fd::FromRawFd::from_raw_fd(completion.result) });
+                    drop(accepted_fd(completion.result));
                 }
-                if kind != KIND_CANCEL && !cqueue::more(completion.flags) {
+                if !matches!(kind, KIND_CANCEL | KIND_WAKE) && !cqueue::more(completion.flags) {
                     self.in_kernel -= 1;
                 }
-                // A receive that goes on needs no buffers, and none are given: it ends with ENOBUFS.
+                // A receive that goes on gets no buffers back, so it ends with ENOBUFS.
             }
         }
-        if self.in_kernel == 0 {
-            // SAFETY: dropped once, here, and not used after.
-            unsafe {
-                self.conns.drain().for_each(drop);
-                ManuallyDrop::drop(&mut self.conns);
+        self.in_kernel == 0
+    }
+}
+
+impl Drop for Ring {
+    /// What the kernel still uses after a second is leaked rather than freed under it.
+    fn drop(&mut self) {
+        let idle = self.quiesce();
+        for conn in self.conns.drain() {
+            if !idle {
+                std::mem::forget(conn.buf);
+            }
+        }
+        // SAFETY: dropped once, here, and not used after; the kernel has let go of the buffers.
+        unsafe {
+            ManuallyDrop::drop(&mut self.conns);
+            if idle {
                 ManuallyDrop::drop(&mut self.buffers);
             }
-        } else {
-            // Close the descriptors all the same; only buffers must stay.
-            self.conns.drain().for_each(|conn| std::mem::forget(conn.buf));
         }
     }
+}
+
+/// Takes the descriptor out of a successful accept's result.
+fn accepted_fd(result: i32) -> OwnedFd {
+    // SAFETY: the kernel has just opened this descriptor for us, and each result is taken once.
+    unsafe { OwnedFd::from_raw_fd(result) }
 }
 
 /// An operation on a non-blocking descriptor fails with EAGAIN where it should wait in the ring.
