@@ -499,7 +499,3 @@ fn kind_name(kind: ArgKind) -> &'static str {
         ArgKind::Block(_) => "block",
     }
 }
-
-#[cfg(test)]
-#[path = "introspect_tests.rs"]
-mod tests;

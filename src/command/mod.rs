@@ -9,11 +9,14 @@ pub mod generic;
 pub mod info;
 pub mod introspect;
 pub mod lolwut;
+pub mod memory;
 pub mod server;
+pub mod shard_facts;
 pub mod spec;
 pub mod string;
 mod table;
 pub mod transaction;
+pub mod usage;
 
 pub use error::Error;
 pub use spec::{CommandSpec, Handler, KeySpec, Merge, Run, flag};
