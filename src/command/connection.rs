@@ -178,7 +178,7 @@ const CLIENT: &[CommandSpec] = &[
                 one_of(
                     "new-format",
                     &[
-                        int("client-id").token("ID").opt().since("2.8.12"),
+                        int("client-id").token("ID").since("2.8.12"),
                         one_of(
                             "normal_master_slave_pubsub",
                             &[
@@ -190,12 +190,11 @@ const CLIENT: &[CommandSpec] = &[
                             ],
                         )
                         .token("TYPE")
-                        .opt()
                         .since("2.8.12"),
-                        string("username").token("USER").opt(),
-                        string("ip:port").token("ADDR").opt(),
-                        string("ip:port").token("LADDR").opt().since("6.2.0"),
-                        string("yes/no").token("SKIPME").opt(),
+                        string("username").token("USER"),
+                        string("ip:port").token("ADDR"),
+                        string("ip:port").token("LADDR").since("6.2.0"),
+                        string("yes/no").token("SKIPME"),
                     ],
                 )
                 .many(),

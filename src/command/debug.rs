@@ -1,1 +1,322 @@
-//! debug
+//! The parts of DEBUG that only need keys or nothing at all. The session owns the command (what
+//! concerns sockets, files, clocks and crashes is its matter) and calls these, the handlers on the
+//! shards that own the keys.
+//!
+//! The digest is Redis's: two servers with the same keys, values and databases, and expiry times on the
+//! same keys, have the same digest, whatever their number of shards, insertion order or encodings.
+
+use super::facts::ShardFacts;
+use super::{Error, Exec};
+use crate::base::{glob, num::parse_i64};
+use crate::keyspace::{Keys, Ttl};
+use crate::resp::{Args, Reply};
+use crate::structure::{Entry, NewValue, Object, Value};
+use sha1::{Digest as _, Sha1};
+use std::fmt::Write as _;
+
+/// A SHA1 that data is mixed into.
+pub type Digest = [u8; 20];
+
+/// Redis's number for the type string.
+const TYPE_STRING: u32 = 0;
+
+fn sha1(bytes: &[u8]) -> Digest {
+    Sha1::digest(bytes).into()
+}
+
+/// Order does not matter: what is in twice is out again.
+fn xor(digest: &mut Digest, other: &Digest) {
+    digest.iter_mut().zip(other).for_each(|(a, b)| *a ^= b);
+}
+
+/// Order matters.
+fn mix(digest: &mut Digest, bytes: &[u8]) {
+    xor(digest, &sha1(bytes));
+    *digest = sha1(digest);
+}
+
+/// Mixes a value and whether it will expire (not when: replicas may round) into `digest`.
+fn mix_value(digest: &mut Digest, entry: &Entry) {
+    match entry.value() {
+        Value::Int(n) => {
+            mix(digest, &TYPE_STRING.to_be_bytes());
+            let mut digits = itoa::Buffer::new();
+            mix(digest, digits.format(n).as_bytes());
+        }
+        Value::Bytes(bytes) => {
+            mix(digest, &TYPE_STRING.to_be_bytes());
+            mix(digest, bytes);
+        }
+        Value::Object(Object::Bytes(bytes)) => {
+            mix(digest, &TYPE_STRING.to_be_bytes());
+            mix(digest, bytes);
+        }
+    }
+    if entry.expire_at().is_some() {
+        xor(digest, &sha1(b"!!expire!!"));
+    }
+}
+
+fn hex(digest: &Digest) -> String {
+    digest.iter().fold(String::with_capacity(40), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+const DB_RECORD: usize = 4 + 20;
+
+/// Handler of DEBUG DIGEST on a shard. Writes, for each database with a key that has not expired, its
+/// number and the combined digest of its keys: raw records of 24 bytes.
+pub fn digest_shard(exec: &mut Exec<'_>, _args: Args<'_>) -> Result<(), Error> {
+    let now = exec.keys.now;
+    let out = exec.reply.buffer();
+    exec.keys.each_keyspace(|keyspace| {
+        for index in 0..keyspace.databases() {
+            let mut all = None;
+            let live = keyspace.db(index).table().iter().filter(|e| e.expire_at().is_none_or(|at| at > now));
+            for entry in live {
+                let mut one = Digest::default();
+                mix(&mut one, entry.key());
+                mix_value(&mut one, entry);
+                // Redis takes each key's digest through SHA1 once more.
+                xor(all.get_or_insert_default(), &sha1(&one));
+            }
+            if let Some(all) = all {
+                out.extend_from_slice(&(index as u32).to_be_bytes());
+                out.extend_from_slice(&all);
+            }
+        }
+    });
+    Ok(())
+}
+
+/// The answer to DEBUG DIGEST, of what all shards wrote, in any order.
+pub fn digest<'a>(payloads: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut dbs = std::collections::BTreeMap::<u32, Digest>::new();
+    for payload in payloads {
+        for record in payload.chunks_exact(DB_RECORD) {
+            let (index, of_shard) = record.split_at(4);
+            let index = u32::from_be_bytes([index[0], index[1], index[2], index[3]]);
+            xor(dbs.entry(index).or_default(), of_shard.try_into().unwrap_or(&[0; 20]));
+        }
+    }
+    let mut total = Digest::default();
+    for (index, keys) in &dbs {
+        mix(&mut total, &index.to_be_bytes());
+        xor(&mut total, keys);
+    }
+    hex(&total)
+}
+
+/// Handler of DEBUG DIGEST-VALUE key ...: a line for each, zeros for keys that are absent.
+pub fn digest_value(exec: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
+    exec.reply.array(args.len() - 2);
+    for key in args.iter().skip(2) {
+        let mut digest = Digest::default();
+        if let Some(entry) = exec.keys.peek(key) {
+            mix_value(&mut digest, entry);
+        }
+        exec.reply.simple(&hex(&digest));
+    }
+    Ok(())
+}
+
+/// Handler of DEBUG OBJECT key. `serializedlength` is that of an uncompressed RDB value.
+pub fn object(exec: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
+    let clock = (exec.keys.now / 1000) as u32 & 0xff_ffff;
+    let entry = exec.keys.peek(args.at(2)).ok_or(Error::NoSuchKey)?;
+    let (encoding, length) = match entry.value() {
+        Value::Int(n) => ("int", rdb_integer_length(n)),
+        Value::Bytes(bytes) => (string_encoding(entry, bytes), rdb_string_length(bytes)),
+        Value::Object(Object::Bytes(bytes)) => (string_encoding(entry, bytes), rdb_string_length(bytes)),
+    };
+    let line = format!(
+        "Value at:{entry:p} refcount:1 encoding:{encoding} serializedlength:{length} lru:{} \
+         lru_seconds_idle:{}",
+        entry.lru(),
+        clock.wrapping_sub(entry.lru()) & 0xff_ffff,
+    );
+    exec.reply.simple(&line);
+    Ok(())
+}
+
+/// Longer strings lie in an allocation of their own in Redis, which OBJECT ENCODING calls `raw`.
+const EMBSTR_MAX: usize = 44;
+
+fn string_encoding(entry: &Entry, bytes: &[u8]) -> &'static str {
+    if bytes.len() <= EMBSTR_MAX && !entry.is_raw() { "embstr" } else { "raw" }
+}
+
+/// Bytes of a string in an RDB file: short decimal numbers as binary, all else behind its length.
+fn rdb_string_length(bytes: &[u8]) -> usize {
+    let number =
+        std::str::from_utf8(bytes).ok().filter(|_| bytes.len() <= 11).and_then(|s| s.parse::<i32>().ok());
+    match number.filter(|n| n.to_string().as_bytes() == bytes) {
+        Some(n) => rdb_integer_length(n as i64),
+        None => bytes.len() + rdb_length_length(bytes.len()),
+    }
+}
+
+fn rdb_integer_length(n: i64) -> usize {
+    match n {
+        _ if i8::try_from(n).is_ok() => 2,
+        _ if i16::try_from(n).is_ok() => 3,
+        _ if i32::try_from(n).is_ok() => 5,
+        _ => 1 + n.to_string().len(),
+    }
+}
+
+fn rdb_length_length(n: usize) -> usize {
+    match n {
+        0..64 => 1,
+        64..16_384 => 2,
+        16_384..=0xffff_ffff => 5,
+        _ => 9,
+    }
+}
+
+/// Handler of DEBUG HTSTATS-KEY key. Strings have no hash table.
+pub fn htstats_key(exec: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
+    exec.keys.peek(args.at(2)).ok_or(Error::NoSuchKey)?;
+    Err(Error::text("ERR The value stored at the specified key is not represented using an hash table"))
+}
+
+/// DEBUG HTSTATS dbid, of the sum of what all shards contributed (`shard_facts::contribute`). The
+/// headings are Redis's; buckets and chains there are none.
+pub fn htstats(facts: &ShardFacts, databases: usize, args: Args<'_>) -> Result<String, Error> {
+    let index = parse_i64(args.at(2)).ok_or(Error::NotInteger)?;
+    if !(0..databases as i64).contains(&index) {
+        return Err(Error::text("ERR Out of range database"));
+    }
+    let db = facts.dbs.iter().find(|d| d.index == index as u64).copied().unwrap_or_default();
+    let table = |elements: u64| match elements {
+        0 => "No stats available for empty dictionaries\n".to_string(),
+        n => format!("Hash table 0 stats (main hash table):\n number of elements: {n}\n"),
+    };
+    Ok(format!("[Dictionary HT]\n{}[Expires HT]\n{}", table(db.keys), table(db.expires)))
+}
+
+/// Handler of DEBUG POPULATE count [prefix] [size] on a shard: creates those of the keys that the
+/// shard owns and that are absent. Nothing goes into the journal; watchers are told.
+pub fn populate(exec: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
+    let count = positive(args.at(2))?;
+    let prefix = args.get(3).unwrap_or(b"key");
+    let size = args.get(4).map_or(Ok(0), positive)? as usize;
+    let mut mine = Vec::new();
+    exec.keys.each_keyspace(|keyspace| mine.push(keyspace.shard));
+    let (mut key, mut value) = (prefix.to_vec(), Vec::new());
+    key.push(b':');
+    let head = key.len();
+    let mut digits = itoa::Buffer::new();
+    for n in 0..count {
+        let digits = digits.format(n).as_bytes();
+        key.truncate(head);
+        key.extend_from_slice(digits);
+        if !mine.contains(&exec.keys.placement.shard(&key)) || exec.keys.exists(&key) {
+            continue;
+        }
+        value.clear();
+        value.extend_from_slice(b"value:");
+        value.extend_from_slice(digits);
+        if size > 0 {
+            value.resize(size, 0);
+        }
+        add_unlogged(&mut exec.keys, &key, &value);
+    }
+    exec.reply.ok();
+    Ok(())
+}
+
+fn add_unlogged(keys: &mut Keys<'_>, key: &[u8], value: &[u8]) {
+    keys.set(key, NewValue::Bytes(value), Ttl::Clear);
+    let db = keys.db;
+    keys.owner(key).watch.touch(db, key, false);
+}
+
+fn positive(arg: &[u8]) -> Result<i64, Error> {
+    match parse_i64(arg) {
+        None => Err(Error::NotInteger),
+        Some(n) if n < 0 => Err(Error::text("ERR value is out of range, must be positive")),
+        Some(n) => Ok(n),
+    }
+}
+
+/// Tests of clients expect exactly these digits, not those of pi.
+#[allow(clippy::approx_constant)]
+const PROTOCOL_DOUBLE: f64 = 3.141;
+
+/// DEBUG PROTOCOL kind: a reply of that kind, for tests of clients.
+pub fn protocol(kind: &[u8], reply: &mut Reply<'_>) -> Result<(), Error> {
+    match &kind.to_ascii_lowercase()[..] {
+        b"string" => reply.bulk(b"Hello World"),
+        b"integer" => reply.integer(12345),
+        b"double" => reply.double(PROTOCOL_DOUBLE),
+        b"bignum" => reply.big_number("1234567999999999999999999999999999999"),
+        b"null" => reply.null(),
+        b"array" => {
+            reply.array(3);
+            (0..3).for_each(|n| reply.integer(n));
+        }
+        b"set" => {
+            reply.set(3);
+            (0..3).for_each(|n| reply.integer(n));
+        }
+        b"map" => {
+            reply.map(3);
+            for n in 0..3 {
+                reply.integer(n);
+                reply.boolean(n == 1);
+            }
+        }
+        b"attrib" => {
+            if reply.is_resp3() {
+                reply.raw(b"|1\r\n");
+                reply.bulk(b"key-popularity");
+                reply.array(2);
+                reply.bulk(b"key:123");
+                reply.integer(90);
+            }
+            reply.bulk(b"Some real reply following the attribute");
+        }
+        b"push" if !reply.is_resp3() => {
+            return Err(Error::text("ERR RESP2 is not supported by this command"));
+        }
+        b"push" => {
+            reply.push(2);
+            reply.bulk(b"server-cpu-usage");
+            reply.integer(42);
+            reply.bulk(b"Some real reply following the push reply");
+        }
+        b"true" => reply.boolean(true),
+        b"false" => reply.boolean(false),
+        b"verbatim" => reply.verbatim("txt", b"This is a verbatim\nstring"),
+        _ => {
+            return Err(Error::text(
+                "ERR Wrong protocol type name. Please use one of the following: \
+                 string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// DEBUG STRINGMATCH-LEN length pattern: whether the pattern matches that many `a`, for tests of what
+/// long texts and hostile patterns cost.
+pub fn stringmatch_len(args: Args<'_>) -> Result<bool, Error> {
+    const LENGTH_MAX: i64 = 64 << 20;
+    let length = positive(args.at(2))?.min(LENGTH_MAX) as usize;
+    Ok(glob::matches(args.at(3), &vec![b'a'; length], false))
+}
+
+/// What DEBUG HELP lists of the subcommands in this file; the session adds its own.
+pub const HELP: &[(&str, &str)] = &[
+    ("DIGEST", "One hexadecimal number for the whole data set"),
+    ("DIGEST-VALUE <key> [<key> ...]", "The same for the values of single keys"),
+    ("HTSTATS <dbid>", "How many keys a database has, and how many of them expire"),
+    ("HTSTATS-KEY <key>", "The same for the hash table that a value is kept in"),
+    ("OBJECT <key>", "How a value is kept"),
+    ("POPULATE <count> [<prefix>] [<size>]", "Create string keys <prefix>:<n>, outside of the journal"),
+    ("PROTOCOL <type>", "A reply of this type, for tests of clients"),
+    ("STRINGMATCH-LEN <length> <pattern>", "Match a pattern against that many times the letter a"),
+];

@@ -1,242 +1,307 @@
-//! What a shard's keyspace contributes to INFO, MEMORY STATS and DEBUG HTSTATS, and the bytes it
-//! travels in: each shard writes one record, the session decodes and adds them up.
-//!
-//! The bytes never leave the process and have no version. A record is self-delimiting, so records of
-//! several shards may stand one behind the other in any order; the sum does not depend on it.
+//! What INFO and MEMORY STATS are made of: plain data that the session collects from wherever it
+//! lies (settings, counters of the sessions, shards, journal, replication) and that `info` and
+//! `memory` only write down. A default is the state of a server that has just begun.
 
-use super::{Error, Exec};
+pub use super::shard_facts::{DbFacts, ShardFacts};
 use crate::base::Millis;
-use crate::keyspace::Keyspace;
-use crate::resp::Args;
 
-/// The counters and sizes of one shard, or of all shards once added up.
-#[derive(Clone, Default, Debug, PartialEq, Eq)]
-pub struct ShardFacts {
-    pub hits: u64,
-    pub misses: u64,
-    pub expired: u64,
-    pub expire_cycles_capped: u64,
-    /// Changes since start; the session subtracts what it was at the last save.
-    pub dirty: u64,
-    /// Watchers are counted where their keys are: one that watches keys of two shards counts twice.
-    pub watching_clients: u64,
-    pub watched_keys: u64,
-    pub lazyfree_pending: u64,
-    pub lazyfreed: u64,
-    /// Databases that hold a key, in ascending order.
-    pub dbs: Vec<DbFacts>,
+/// Everything INFO can tell, at one moment.
+#[derive(Clone, Default, Debug)]
+pub struct Facts {
+    pub now: Millis,
+    pub server: ServerFacts,
+    pub clients: ClientFacts,
+    pub memory: MemoryFacts,
+    pub persistence: PersistenceFacts,
+    pub stats: StatFacts,
+    pub replication: ReplicationFacts,
+    pub cpu: CpuFacts,
+    /// Commands that have been called or refused, in any order.
+    pub commands: Vec<CommandFacts>,
+    /// Error codes with how often they were answered, in alphabetical order.
+    pub errors: Vec<(String, u64)>,
+    /// Empty when `latency-tracking` is off.
+    pub latencies: Vec<LatencyFacts>,
+    pub cluster_enabled: bool,
+    /// The sum over all shards.
+    pub keyspace: ShardFacts,
+    /// Lines of `# Ringdove`: names and values.
+    pub own: Vec<(&'static str, String)>,
 }
 
-/// One database of one shard, or of all shards.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
-pub struct DbFacts {
-    pub index: u64,
-    pub keys: u64,
-    pub expires: u64,
-    /// Sum of all expiry times, in milliseconds since the epoch.
-    pub deadlines: u128,
+#[derive(Clone, Default, Debug)]
+pub struct ServerFacts {
+    /// `Linux 6.1.0 x86_64`.
+    pub os: String,
+    /// Eight hexadecimal digits of the commit, or zeros.
+    pub git_sha1: String,
+    pub build_id: String,
+    pub process_id: u32,
+    pub supervised: bool,
+    pub run_id: String,
+    pub tcp_port: u16,
+    pub started: Millis,
+    pub now_usec: u64,
+    pub hz: u64,
+    pub configured_hz: u64,
+    pub executable: String,
+    pub config_file: String,
+    pub shards: u64,
+    pub shutdown_in_ms: Option<u64>,
 }
 
-impl DbFacts {
-    /// Mean milliseconds that keys with an expiry time have left.
-    pub fn avg_ttl(&self, now: Millis) -> u64 {
-        let elapsed = self.expires as u128 * now as u128;
-        self.deadlines.saturating_sub(elapsed).checked_div(self.expires as u128).unwrap_or(0) as u64
-    }
+#[derive(Clone, Default, Debug)]
+pub struct ClientFacts {
+    pub connected: u64,
+    pub max: u64,
+    pub recent_max_input_buffer: u64,
+    pub recent_max_output_buffer: u64,
+    pub blocked: u64,
+    pub tracking: u64,
+    pub pubsub: u64,
+    /// Clients, not (client, shard) pairs: only the sessions know.
+    pub watching: u64,
+    pub in_timeout_table: u64,
+    pub blocking_keys: u64,
+    pub blocking_keys_on_nokey: u64,
 }
 
-const COUNTERS: usize = 9;
-const DB_BYTES: usize = 3 * 8 + 16;
+/// Bytes, unless it says otherwise.
+#[derive(Clone, Default, Debug)]
+pub struct MemoryFacts {
+    pub used: u64,
+    pub rss: u64,
+    pub peak: u64,
+    pub startup: u64,
+    /// Handed out, held from the system, and resident, as the allocator counts.
+    pub allocated: u64,
+    pub active: u64,
+    pub resident: u64,
+    pub system: u64,
+    pub lua_vm: u64,
+    pub lua_caches: u64,
+    pub cached_scripts: u64,
+    pub functions_vm: u64,
+    pub functions_caches: u64,
+    pub functions: u64,
+    pub libraries: u64,
+    /// Tables and wheels of all databases.
+    pub tables: u64,
+    pub maxmemory: u64,
+    pub policy: String,
+    pub not_counted_for_evict: u64,
+    pub replication_backlog: u64,
+    pub replication_buffers: u64,
+    pub clients_replicas: u64,
+    pub clients_normal: u64,
+    pub aof_buffer: u64,
+    /// `mimalloc-2.1.7`.
+    pub allocator: String,
+}
 
-impl ShardFacts {
-    pub fn of(keyspace: &Keyspace) -> ShardFacts {
-        let (watching_clients, watched_keys) = keyspace.watch.counts();
-        let stats = &keyspace.stats;
-        let dbs = (0..keyspace.databases()).filter(|i| !keyspace.db(*i).is_empty()).map(|i| {
-            let db = keyspace.db(i).stats();
-            DbFacts { index: i as u64, keys: db.keys, expires: db.expires, deadlines: db.deadlines }
-        });
-        ShardFacts {
-            hits: stats.hits,
-            misses: stats.misses,
-            expired: stats.expired,
-            expire_cycles_capped: stats.expire_cycles_capped,
-            dirty: stats.dirty,
-            watching_clients: watching_clients as u64,
-            watched_keys: watched_keys as u64,
-            lazyfree_pending: keyspace.lazyfree_pending() as u64,
-            lazyfreed: stats.lazyfreed,
-            dbs: dbs.collect(),
-        }
+impl MemoryFacts {
+    pub fn overhead(&self) -> u64 {
+        self.startup
+            + self.replication_backlog
+            + self.clients_replicas
+            + self.clients_normal
+            + self.aof_buffer
+            + self.lua_caches
+            + self.functions_caches
+            + self.tables
     }
 
-    /// Adds another shard's record.
-    pub fn add(&mut self, other: &ShardFacts) {
-        for (mine, theirs) in self.counters_mut().into_iter().zip(other.counters()) {
-            *mine += theirs;
-        }
-        for db in &other.dbs {
-            match self.dbs.binary_search_by_key(&db.index, |d| d.index) {
-                Ok(at) => {
-                    let mine = &mut self.dbs[at];
-                    mine.keys += db.keys;
-                    mine.expires += db.expires;
-                    mine.deadlines += db.deadlines;
-                }
-                Err(at) => self.dbs.insert(at, *db),
-            }
-        }
+    pub fn peak(&self) -> u64 {
+        self.peak.max(self.used)
     }
 
-    /// Keys over all databases.
-    pub fn keys(&self) -> u64 {
-        self.dbs.iter().map(|d| d.keys).sum()
+    pub fn dataset(&self) -> u64 {
+        self.used.saturating_sub(self.overhead())
     }
 
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        self.counters().iter().for_each(|n| out.extend_from_slice(&n.to_le_bytes()));
-        out.extend_from_slice(&(self.dbs.len() as u64).to_le_bytes());
-        for db in &self.dbs {
-            [db.index, db.keys, db.expires].iter().for_each(|n| out.extend_from_slice(&n.to_le_bytes()));
-            out.extend_from_slice(&db.deadlines.to_le_bytes());
-        }
+    /// What has been added since start.
+    pub fn net_usage(&self) -> u64 {
+        self.used.saturating_sub(self.startup).max(1)
     }
 
-    /// Takes one record off the front of `bytes`. `None` when they are not a whole record.
-    pub fn decode(bytes: &mut &[u8]) -> Option<ShardFacts> {
-        let mut facts = ShardFacts::default();
-        for slot in facts.counters_mut() {
-            *slot = take_u64(bytes)?;
-        }
-        let dbs = take_u64(bytes)?;
-        if bytes.len() / DB_BYTES < dbs as usize {
-            return None;
-        }
-        for _ in 0..dbs {
-            facts.dbs.push(DbFacts {
-                index: take_u64(bytes)?,
-                keys: take_u64(bytes)?,
-                expires: take_u64(bytes)?,
-                deadlines: u128::from_le_bytes(take(bytes)?),
-            });
-        }
-        Some(facts)
+    pub fn dataset_percent(&self) -> f64 {
+        self.dataset() as f64 * 100.0 / self.net_usage() as f64
     }
 
-    /// The sum of all records in `payloads`, each of which holds one or several.
-    pub fn sum<'a>(payloads: impl IntoIterator<Item = &'a [u8]>) -> Option<ShardFacts> {
-        let mut total = ShardFacts::default();
-        for mut bytes in payloads {
-            while !bytes.is_empty() {
-                total.add(&ShardFacts::decode(&mut bytes)?);
-            }
-        }
-        Some(total)
-    }
-
-    fn counters(&self) -> [u64; COUNTERS] {
-        [
-            self.hits,
-            self.misses,
-            self.expired,
-            self.expire_cycles_capped,
-            self.dirty,
-            self.watching_clients,
-            self.watched_keys,
-            self.lazyfree_pending,
-            self.lazyfreed,
-        ]
-    }
-
-    fn counters_mut(&mut self) -> [&mut u64; COUNTERS] {
-        [
-            &mut self.hits,
-            &mut self.misses,
-            &mut self.expired,
-            &mut self.expire_cycles_capped,
-            &mut self.dirty,
-            &mut self.watching_clients,
-            &mut self.watched_keys,
-            &mut self.lazyfree_pending,
-            &mut self.lazyfreed,
-        ]
+    pub fn peak_percent(&self) -> f64 {
+        super::info::ratio(self.used, self.peak()) * 100.0
     }
 }
 
-/// Handler of INFO and MEMORY STATS on a shard: one record per keyspace in reach, as raw bytes.
-pub fn contribute(exec: &mut Exec<'_>, _args: Args<'_>) -> Result<(), Error> {
-    let out = exec.reply.buffer();
-    exec.keys.each_keyspace(|keyspace| ShardFacts::of(keyspace).encode(out));
-    Ok(())
+/// Times are whole seconds; `None` where nothing runs or ever ran.
+#[derive(Clone, Default, Debug)]
+pub struct PersistenceFacts {
+    pub loading: Option<LoadingFacts>,
+    pub save_keys_processed: u64,
+    pub save_keys_total: u64,
+    pub changes_since_save: u64,
+    pub bgsave_in_progress: bool,
+    pub last_save_time: u64,
+    pub last_bgsave_failed: bool,
+    pub last_bgsave_sec: Option<u64>,
+    pub current_bgsave_sec: Option<u64>,
+    pub saves: u64,
+    pub last_load_keys_expired: u64,
+    pub last_load_keys_loaded: u64,
+    pub aof: Option<AofFacts>,
+    pub rewrite_in_progress: bool,
+    pub rewrite_scheduled: bool,
+    pub last_rewrite_sec: Option<u64>,
+    pub current_rewrite_sec: Option<u64>,
+    pub last_rewrite_failed: bool,
+    pub rewrites: u64,
+    pub rewrite_failures_in_a_row: u64,
+    pub last_write_failed: bool,
 }
 
-fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
-    let (head, rest) = bytes.split_first_chunk::<N>()?;
-    *bytes = rest;
-    Some(*head)
+/// Present while `appendonly` is on.
+#[derive(Clone, Default, Debug)]
+pub struct AofFacts {
+    pub current_size: u64,
+    pub base_size: u64,
+    pub buffer_length: u64,
+    pub pending_fsyncs: u64,
+    pub delayed_fsyncs: u64,
 }
 
-fn take_u64(bytes: &mut &[u8]) -> Option<u64> {
-    take(bytes).map(u64::from_le_bytes)
+/// Present while a data set is being read at start.
+#[derive(Clone, Default, Debug)]
+pub struct LoadingFacts {
+    pub start_time: u64,
+    pub elapsed_sec: u64,
+    pub total_bytes: u64,
+    /// The memory the file says it took when it was saved.
+    pub rdb_used_mem: u64,
+    pub loaded_bytes: u64,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
+#[derive(Clone, Default, Debug)]
+pub struct StatFacts {
+    pub connections_received: u64,
+    pub commands_processed: u64,
+    pub ops_per_sec: u64,
+    pub net_input_bytes: u64,
+    pub net_output_bytes: u64,
+    pub net_repl_input_bytes: u64,
+    pub net_repl_output_bytes: u64,
+    pub input_bytes_per_sec: u64,
+    pub output_bytes_per_sec: u64,
+    pub repl_input_bytes_per_sec: u64,
+    pub repl_output_bytes_per_sec: u64,
+    pub rejected_connections: u64,
+    pub sync_full: u64,
+    pub sync_partial_ok: u64,
+    pub sync_partial_err: u64,
+    pub expire_cycle_cpu_ms: u64,
+    pub evicted_keys: u64,
+    pub evicted_clients: u64,
+    pub evicted_scripts: u64,
+    pub total_eviction_exceeded_ms: u64,
+    pub current_eviction_exceeded_ms: u64,
+    pub pubsub_channels: u64,
+    pub pubsub_patterns: u64,
+    pub pubsubshard_channels: u64,
+    pub tracking_keys: u64,
+    pub tracking_items: u64,
+    pub tracking_prefixes: u64,
+    pub unexpected_error_replies: u64,
+    pub error_replies: u64,
+    pub dump_payload_sanitizations: u64,
+    pub reads_processed: u64,
+    pub writes_processed: u64,
+    /// Turns of the shards' loops, their microseconds, and those spent in commands.
+    pub eventloop_cycles: u64,
+    pub eventloop_usec: u64,
+    pub eventloop_command_usec: u64,
+    pub acl_denied_auth: u64,
+    pub acl_denied_cmd: u64,
+    pub acl_denied_key: u64,
+    pub acl_denied_channel: u64,
+}
 
-    fn facts() -> impl Strategy<Value = ShardFacts> {
-        let dbs = proptest::collection::btree_map(0..16u64, (1..1000u64, 0..1000u64, 0..u64::MAX), 0..5);
-        (proptest::array::uniform9(0..1u64 << 40), dbs).prop_map(|(counters, dbs)| {
-            let mut facts = ShardFacts::default();
-            for (slot, n) in facts.counters_mut().into_iter().zip(counters) {
-                *slot = n;
-            }
-            facts.dbs = dbs
-                .into_iter()
-                .map(|(index, (keys, expires, at))| DbFacts { index, keys, expires, deadlines: at as u128 })
-                .collect();
-            facts
-        })
-    }
+#[derive(Clone, Default, Debug)]
+pub struct ReplicationFacts {
+    /// Set on a replica.
+    pub master: Option<MasterFacts>,
+    pub replicas: Vec<ReplicaFacts>,
+    /// Set while `min-replicas-to-write` is in force.
+    pub good_replicas: Option<u64>,
+    /// `no-failover`, `waiting-for-sync`, `failover-in-progress`.
+    pub failover_state: &'static str,
+    pub replid: String,
+    pub replid2: String,
+    pub offset: u64,
+    pub second_offset: Option<u64>,
+    pub backlog_active: bool,
+    pub backlog_size: u64,
+    pub backlog_first_offset: u64,
+    pub backlog_histlen: u64,
+}
 
-    proptest! {
-        #[test]
-        fn a_record_survives_the_way_to_the_session(records in proptest::collection::vec(facts(), 0..4)) {
-            let mut bytes = Vec::new();
-            records.iter().for_each(|r| r.encode(&mut bytes));
-            let mut rest = &bytes[..];
-            for record in &records {
-                prop_assert_eq!(&ShardFacts::decode(&mut rest).unwrap(), record);
-            }
-            prop_assert!(rest.is_empty());
-        }
+/// The master of a replica, as the replica sees it.
+#[derive(Clone, Default, Debug)]
+pub struct MasterFacts {
+    pub host: String,
+    pub port: u16,
+    pub link_up: bool,
+    pub last_io_sec: Option<u64>,
+    pub read_offset: u64,
+    pub offset: u64,
+    pub sync: Option<SyncFacts>,
+    pub link_down_sec: Option<u64>,
+    pub priority: u64,
+    pub read_only: bool,
+    pub announced: bool,
+}
 
-        #[test]
-        fn the_sum_does_not_depend_on_the_order_of_shards(records in proptest::collection::vec(facts(), 0..4)) {
-            let payload = |r: &ShardFacts| { let mut b = Vec::new(); r.encode(&mut b); b };
-            let payloads: Vec<_> = records.iter().map(payload).collect();
-            let forth = ShardFacts::sum(payloads.iter().map(|p| &p[..])).unwrap();
-            let back = ShardFacts::sum(payloads.iter().rev().map(|p| &p[..])).unwrap();
-            prop_assert_eq!(&forth, &back);
-            prop_assert_eq!(forth.keys(), records.iter().map(|r| r.keys()).sum::<u64>());
-        }
+/// A full synchronisation on its way in.
+#[derive(Clone, Default, Debug)]
+pub struct SyncFacts {
+    pub total_bytes: u64,
+    pub read_bytes: u64,
+    pub last_io_sec: u64,
+}
 
-        #[test]
-        fn a_record_cut_short_is_refused(record in facts(), cut in 1usize..400) {
-            let mut bytes = Vec::new();
-            record.encode(&mut bytes);
-            let cut = cut.min(bytes.len());
-            bytes.truncate(bytes.len() - cut);
-            prop_assert_eq!(ShardFacts::decode(&mut &bytes[..]), None);
-        }
-    }
+/// A replica, as its master sees it.
+#[derive(Clone, Default, Debug)]
+pub struct ReplicaFacts {
+    pub ip: String,
+    pub port: u16,
+    /// `wait_bgsave`, `send_bulk`, `online`.
+    pub state: &'static str,
+    pub offset: u64,
+    pub lag_sec: u64,
+}
 
-    #[test]
-    fn the_mean_time_to_live_is_never_negative() {
-        let db = DbFacts { index: 0, keys: 3, expires: 2, deadlines: 3000 };
-        assert_eq!(db.avg_ttl(1000), 500);
-        assert_eq!(db.avg_ttl(2000), 0);
-        assert_eq!(DbFacts::default().avg_ttl(5), 0);
-    }
+/// Microseconds of processor time.
+#[derive(Clone, Default, Debug)]
+pub struct CpuFacts {
+    pub sys: u64,
+    pub user: u64,
+    pub sys_children: u64,
+    pub user_children: u64,
+    /// Of the thread that answers, if it was asked for.
+    pub thread: Option<(u64, u64)>,
+}
+
+#[derive(Clone, Default, Debug)]
+pub struct CommandFacts {
+    /// `get`, `client|list`.
+    pub name: String,
+    pub calls: u64,
+    pub usec: u64,
+    pub rejected: u64,
+    pub failed: u64,
+}
+
+#[derive(Clone, Default, Debug)]
+pub struct LatencyFacts {
+    pub name: String,
+    /// (percentile, microseconds) in the order of `latency-tracking-info-percentiles`.
+    pub percentiles: Vec<(f64, f64)>,
 }

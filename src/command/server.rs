@@ -1,10 +1,9 @@
 //! Rows of the server family. The session runs most of them; INFO and MEMORY STATS ask every shard
 //! for its facts first.
 
-use super::facts;
 use super::spec::{Group, access, acl, block, flag, int, key, one_of, pattern, string, word};
-use super::{CommandSpec, Error, Exec, KeySpec, Merge, Run};
-use crate::resp::Args;
+use super::{CommandSpec, KeySpec, Merge, Run};
+use super::{memory, shard_facts};
 
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
@@ -34,7 +33,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "debug",
         arity: -2,
-        flags: flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE,
+        flags: flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::SYSCMD | flag::PROTECTED,
         group: Group::Server,
         since: "1.0.0",
         complexity: "Depends on the subcommand",
@@ -52,7 +51,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         complexity: "O(N) where N is the number of databases and commands",
         summary: "State and counters of the server by section",
         tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
-        run: Run::Every(facts::contribute, Merge::Session),
+        run: Run::Every(shard_facts::contribute, Merge::Session),
         ..CommandSpec::DEFAULT
     },
     CommandSpec {
@@ -186,6 +185,7 @@ const COMMAND: &[CommandSpec] = &[
         arity: -4,
         flags: flag::LOADING | flag::STALE,
         acl: acl::CONNECTION,
+        args: &[string("command"), string("arg").many().opt()],
         group: Group::Server,
         since: "2.8.13",
         complexity: "O(N) where N is the number of arguments",
@@ -197,6 +197,7 @@ const COMMAND: &[CommandSpec] = &[
         arity: -4,
         flags: flag::LOADING | flag::STALE,
         acl: acl::CONNECTION,
+        args: &[string("command"), string("arg").many().opt()],
         group: Group::Server,
         since: "7.0.0",
         complexity: "O(N) where N is the number of arguments",
@@ -427,7 +428,7 @@ const MEMORY: &[CommandSpec] = &[
         since: "4.0.0",
         summary: "Use of memory in numbers",
         tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
-        run: Run::Every(facts::contribute, Merge::Session),
+        run: Run::Every(shard_facts::contribute, Merge::Session),
         ..CommandSpec::DEFAULT
     },
     CommandSpec {
@@ -440,7 +441,7 @@ const MEMORY: &[CommandSpec] = &[
         since: "4.0.0",
         complexity: "O(N) where N is the number of elements looked at",
         summary: "The bytes a key and its value take",
-        run: Run::Keys(memory_usage),
+        run: Run::Keys(memory::usage),
         ..CommandSpec::DEFAULT
     },
 ];
@@ -489,27 +490,3 @@ const SLOWLOG: &[CommandSpec] = &[
         ..CommandSpec::DEFAULT
     },
 ];
-
-/// MEMORY USAGE key [SAMPLES count]. A string is counted whole, so the number of samples matters to
-/// collections only.
-fn memory_usage(exec: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
-    let mut at = 3;
-    while at < args.len() {
-        if !args.at(at).eq_ignore_ascii_case(b"samples") || at + 1 >= args.len() {
-            return Err(Error::Syntax);
-        }
-        match crate::base::num::parse_i64(args.at(at + 1)) {
-            None => return Err(Error::NotInteger),
-            Some(n) if n < 0 => return Err(Error::Syntax),
-            Some(_) => at += 2,
-        }
-    }
-    match exec.keys.peek(args.at(2)) {
-        Some(entry) => {
-            let bytes = entry.bytes_allocated() as i64;
-            exec.reply.integer(bytes);
-        }
-        None => exec.reply.null(),
-    }
-    Ok(())
-}

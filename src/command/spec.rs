@@ -65,10 +65,17 @@ pub mod flag {
     pub const NO_MULTI: u32 = 1 << 14;
     pub const MOVABLEKEYS: u32 = 1 << 15;
     pub const ALLOW_BUSY: u32 = 1 << 16;
+    /// May be called without any key, although it has key specs (EVAL with `numkeys` 0).
+    pub const NO_MANDATORY_KEYS: u32 = 1 << 18;
+    pub const NO_ASYNC_LOADING: u32 = 1 << 19;
+    /// Meant for the server's own use (COMMAND DOCS' `doc_flags`, not a flag of COMMAND INFO).
+    pub const SYSCMD: u32 = 1 << 20;
+    /// Redis refuses it by default (`enable-debug-command`); listed nowhere.
+    pub const PROTECTED: u32 = 1 << 21;
     /// Listed nowhere by Redis: the arguments are secrets and stay out of MONITOR and SLOWLOG.
     pub const SENTINEL: u32 = 1 << 17;
 
-    /// Names in the order in which Redis lists them.
+    /// Names in the order in which Redis lists them; `MAY_REPLICATE` is listed nowhere.
     pub const NAMES: &[(u32, &str)] = &[
         (WRITE, "write"),
         (READONLY, "readonly"),
@@ -83,7 +90,8 @@ pub mod flag {
         (SKIP_SLOWLOG, "skip_slowlog"),
         (FAST, "fast"),
         (NO_AUTH, "no_auth"),
-        (MAY_REPLICATE, "may_replicate"),
+        (NO_MANDATORY_KEYS, "no_mandatory_keys"),
+        (NO_ASYNC_LOADING, "no_async_loading"),
         (NO_MULTI, "no_multi"),
         (MOVABLEKEYS, "movablekeys"),
         (ALLOW_BUSY, "allow_busy"),
@@ -340,6 +348,8 @@ pub struct CommandSpec {
     pub since: &'static str,
     pub complexity: &'static str,
     pub summary: &'static str,
+    /// Since which version the command is deprecated, and what takes its place.
+    pub deprecated: Option<(&'static str, &'static str)>,
     /// `nondeterministic_output`, `request_policy:all_shards` and the like.
     pub tips: &'static [&'static str],
     pub subcommands: &'static [CommandSpec],
@@ -359,6 +369,7 @@ impl CommandSpec {
         since: "1.0.0",
         complexity: "O(1)",
         summary: "",
+        deprecated: None,
         tips: &[],
         subcommands: &[],
         run: Run::Session,
