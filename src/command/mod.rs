@@ -9,6 +9,8 @@ pub mod generic;
 pub mod info;
 pub mod introspect;
 pub mod lolwut;
+#[cfg(test)]
+mod replay_tests;
 pub mod server;
 pub mod spec;
 pub mod string;
