@@ -7,6 +7,8 @@
 
 mod counter;
 mod get;
+mod lcs;
+mod range;
 mod set;
 
 use super::{CommandSpec, Error};
@@ -79,14 +81,18 @@ fn deadline_arg(at: Millis, scratch: &mut itoa::Buffer) -> &[u8] {
 }
 
 pub const COMMANDS: &[CommandSpec] = &[
+    range::APPEND,
     counter::DECR,
     counter::DECRBY,
     get::GET,
     get::GETDEL,
     get::GETEX,
+    range::GETRANGE,
     get::GETSET,
     counter::INCR,
     counter::INCRBY,
+    counter::INCRBYFLOAT,
+    lcs::LCS,
     get::MGET,
     set::MSET,
     set::MSETNX,
@@ -94,6 +100,9 @@ pub const COMMANDS: &[CommandSpec] = &[
     set::SET,
     set::SETEX,
     set::SETNX,
+    range::SETRANGE,
+    range::STRLEN,
+    range::SUBSTR,
 ];
 
 #[cfg(test)]

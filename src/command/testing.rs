@@ -4,9 +4,10 @@
 use super::{ClientView, CommandTable, Error, Exec, Looked, Run};
 use crate::base::Millis;
 use crate::config::Settings;
-use crate::journal::ChunkWriter;
+use crate::journal::{Chunk, ChunkWriter};
 use crate::keyspace::{Keys, Keyspace, Placement, Reach};
-use crate::resp::{ArgsBuf, Proto, Reply};
+use crate::resp::{Args, ArgsBuf, Limits, Parsed, Parser, Proto, Reply};
+use crate::structure::{Object, Value};
 
 /// One or several shards, all of them in reach of every command, and a clock that stands still.
 pub(crate) struct Bench {
@@ -19,9 +20,17 @@ pub(crate) struct Bench {
     pub random: u64,
     pub client: ClientView,
     pub proto: Proto,
-    /// Whether the last command ran with a journal effect of its own, and how many changes it made.
-    pub own_effect: bool,
+    /// How many changes the last command reported.
     pub changes: u64,
+    /// What it left in the journal.
+    pub effects: Vec<Effect>,
+}
+
+/// A journaled command and its database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Effect {
+    pub db: usize,
+    pub args: Vec<Vec<u8>>,
 }
 
 pub(crate) const START: Millis = 1_700_000_000_000;
@@ -42,8 +51,8 @@ impl Bench {
             random: 0,
             client: ClientView::default(),
             proto: Proto::Resp2,
-            own_effect: false,
             changes: 0,
+            effects: Vec::new(),
         }
     }
 
@@ -70,9 +79,9 @@ impl Bench {
             [one] => Reach::One(one),
             several => Reach::Held(several.iter_mut().collect()),
         };
-        let mut effects = ChunkWriter::default();
+        let mut effects = ChunkWriter::new(0);
         let mut exec = Exec {
-            keys: Keys::new(reach, self.db, self.now, &self.placement, &mut effects),
+            keys: Keys::new(reach, self.db, self.now, &self.placement, Some(&mut effects)),
             reply: Reply::new(&mut out, self.proto),
             settings: &self.settings,
             random: self.random,
@@ -80,9 +89,14 @@ impl Bench {
         };
         exec.keys.set_no_touch(self.client.no_touch);
         let result = handler(&mut exec, args);
-        (self.changes, self.own_effect) = exec.keys.outcome();
+        let (changes, own_effect) = exec.keys.outcome();
+        if changes > 0 && !own_effect {
+            exec.keys.effect(args.iter());
+        }
+        self.changes = changes;
+        self.effects = effects.take().map_or(Vec::new(), |chunk| decoded(&chunk));
         if let Err(error) = result {
-            assert_eq!(self.changes, 0, "{} failed after it changed something", found.name);
+            assert_eq!(changes, 0, "{} failed after it changed something", found.name);
             out.clear();
             Reply::new(&mut out, self.proto).error(Error::line(&error));
         }
@@ -96,6 +110,59 @@ impl Bench {
         let shown = String::from_utf8_lossy(&out).replace("\r\n", " ");
         shown.trim_end().to_owned()
     }
+
+    /// The effects of the last command as lines, each with its database if it is not 0.
+    pub fn journal(&self) -> Vec<String> {
+        let line = |effect: &Effect| {
+            let words: Vec<_> = effect.args.iter().map(|a| String::from_utf8_lossy(a)).collect();
+            let db = if effect.db == 0 { String::new() } else { format!("{}: ", effect.db) };
+            db + &words.join(" ")
+        };
+        self.effects.iter().map(line).collect()
+    }
+
+    /// Every live key with its database, value and deadline, in order.
+    pub fn state(&mut self) -> Vec<(usize, Vec<u8>, Vec<u8>, Option<Millis>)> {
+        let mut state = Vec::new();
+        for keyspace in &self.keyspaces {
+            for db in 0..keyspace.databases() {
+                for entry in keyspace.db(db).table().iter() {
+                    if entry.expire_at().is_none_or(|at| at > self.now) {
+                        let value = match entry.value() {
+                            Value::Int(n) => n.to_string().into_bytes(),
+                            Value::Bytes(bytes) => bytes.to_vec(),
+                            Value::Object(Object::Bytes(bytes)) => bytes.to_vec(),
+                        };
+                        state.push((db, entry.key().to_vec(), value, entry.expire_at()));
+                    }
+                }
+            }
+        }
+        state.sort();
+        state
+    }
+}
+
+fn decoded(chunk: &Chunk) -> Vec<Effect> {
+    let (mut spans, mut inline, mut effects) = (Vec::new(), Vec::new(), Vec::new());
+    let (limits, mut at) = (Limits::new(i64::MAX, true), 0);
+    while at < chunk.bytes.len() {
+        let run = chunk.dbs.iter().rfind(|run| run.at <= at).unwrap();
+        let bytes = &chunk.bytes[at..];
+        let Ok(Parsed::Command(used)) = Parser::new().next(bytes, &limits, &mut spans, &mut inline) else {
+            panic!("the journal holds no command at {at}")
+        };
+        let args = Args::new(bytes, &spans).iter().map(<[u8]>::to_vec).collect();
+        effects.push(Effect { db: run.db as usize, args });
+        at += used;
+    }
+    effects
+}
+
+/// Runs a line and compares what it leaves in the journal.
+pub(crate) fn expect_journal(bench: &mut Bench, line: &str, effects: &[&str]) {
+    bench.line(line);
+    assert_eq!(bench.journal(), effects, "{line}");
 }
 
 /// Runs lines and compares each reply (`\r\n` shown as a space).

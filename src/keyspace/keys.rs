@@ -76,6 +76,14 @@ impl<'a> Keys<'a> {
         }
     }
 
+    /// The keyspace of this shard, if it is in reach (SCAN).
+    pub fn shard(&mut self, shard: ShardId) -> Option<&mut Keyspace> {
+        match &mut self.reach {
+            Reach::One(keyspace) => Some(&mut **keyspace).filter(|k| k.shard == shard),
+            Reach::Held(held) => held.iter_mut().find(|k| k.shard == shard).map(|k| &mut **k),
+        }
+    }
+
     pub fn databases(&self) -> usize {
         match &self.reach {
             Reach::One(keyspace) => keyspace.databases(),
@@ -136,19 +144,18 @@ impl<'a> Keys<'a> {
         f(None)
     }
 
-    /// Whether a key is there, counted as a hit or a miss, its access time left alone (EXISTS).
-    pub fn seen(&mut self, key: &[u8]) -> bool {
-        let found = self.live(key).is_some();
-        let stats = &mut self.owner(key).stats;
-        if found {
-            stats.hits += 1
-        } else {
-            stats.misses += 1
-        }
-        found
+    /// Looks a key up without reading its value: counts a hit or a miss, leaves the access time alone
+    /// (EXISTS, TYPE, TTL, OBJECT).
+    pub fn look(&mut self, key: &[u8]) -> Option<&Entry> {
+        let hash = self.live(key);
+        let db = self.db;
+        let keyspace = self.owner(key);
+        let stats = &mut keyspace.stats;
+        *if hash.is_some() { &mut stats.hits } else { &mut stats.misses } += 1;
+        keyspace.dbs[db].find(hash?, key)
     }
 
-    /// Looks a key up and leaves no trace (OBJECT, TTL, TYPE, DEBUG).
+    /// Looks a key up and leaves no trace (conditions, DEBUG).
     pub fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
         let hash = self.live(key)?;
         let db = self.db;
@@ -166,7 +173,15 @@ impl<'a> Keys<'a> {
     }
 
     pub fn exists(&mut self, key: &[u8]) -> bool {
-        self.peek(key).is_some()
+        self.live(key).is_some()
+    }
+
+    /// The same in another database (MOVE, COPY ... DB).
+    pub fn exists_in(&mut self, db: usize, key: &[u8]) -> bool {
+        let selected = std::mem::replace(&mut self.db, db);
+        let found = self.exists(key);
+        self.db = selected;
+        found
     }
 
     /// Stores a value, replacing whatever was there. Reports nothing: call `changed` after.

@@ -23,7 +23,7 @@ fn unlink(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn exists(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
-    let present = args.from(1).iter().filter(|key| x.keys.seen(key)).count();
+    let present = args.from(1).iter().filter(|key| x.keys.look(key).is_some()).count();
     x.reply.integer(present as i64);
     Ok(())
 }

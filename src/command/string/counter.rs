@@ -2,7 +2,7 @@
 //! floats as Redis computes them.
 
 use super::{Text, as_string};
-use crate::base::num::parse_i64;
+use crate::base::num::{add_long_double, parse_i64};
 use crate::command::spec::*;
 use crate::command::{Error, Exec};
 use crate::keyspace::Ttl;
@@ -48,6 +48,28 @@ fn add(x: &mut Exec<'_>, key: &[u8], by: i64) -> Result<(), Error> {
     };
     x.keys.changed(key);
     x.reply.integer(value);
+    Ok(())
+}
+
+/// Journaled as the result, because only that is the same on every machine.
+fn incrbyfloat(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
+    let (key, by) = (args.at(1), args.at(2));
+    let sum = |old: &[u8]| add_long_double(old, by).map_err(|e| Error::owned(format!("ERR {}", e.text())));
+    let value = match x.keys.write(key) {
+        Some(entry) => {
+            let value = sum(as_string(entry)?.bytes(&mut itoa::Buffer::new()))?;
+            entry.set_value(NewValue::Bytes(value.as_bytes()));
+            value
+        }
+        None => {
+            let value = sum(b"0")?;
+            x.keys.set(key, NewValue::Bytes(value.as_bytes()), Ttl::Clear);
+            value
+        }
+    };
+    x.keys.changed(key);
+    x.keys.effect([&b"SET"[..], key, value.as_bytes(), b"KEEPTTL"]);
+    x.reply.bulk(value.as_bytes());
     Ok(())
 }
 
@@ -103,6 +125,20 @@ pub(super) const INCRBY: CommandSpec = CommandSpec {
     ..CommandSpec::DEFAULT
 };
 
+pub(super) const INCRBYFLOAT: CommandSpec = CommandSpec {
+    name: "incrbyfloat",
+    arity: 3,
+    flags: flag::WRITE | flag::DENYOOM | flag::FAST,
+    acl: acl::STRING,
+    keys: &[KeySpec::one(access::RW | access::ACCESS | access::UPDATE, 1)],
+    args: &[key("key", 0), double("increment")],
+    group: Group::String,
+    since: "2.6.0",
+    summary: "Adds a floating point number to a number.",
+    run: Run::Keys(incrbyfloat),
+    ..CommandSpec::DEFAULT
+};
+
 #[cfg(test)]
 mod tests {
     use crate::command::testing::{Bench, expect};
@@ -129,6 +165,29 @@ mod tests {
                 ("SET s -9223372036854775808", "+OK"),
                 ("DECR s", "-ERR increment or decrement would overflow"),
                 ("DECRBY fresh 5", ":-5"),
+            ],
+        );
+    }
+
+    #[test]
+    fn adding_floats_stores_text() {
+        expect(
+            &mut Bench::new(),
+            &[
+                ("SET f 10.50", "+OK"),
+                ("EXPIRE f 10", ":1"),
+                ("INCRBYFLOAT f 0.1", "$4 10.6"),
+                ("TTL f", ":10"),
+                ("INCRBYFLOAT f 5.0e3", "$22 5010.60000000000000009"),
+                ("SET n 3", "+OK"),
+                ("INCRBYFLOAT n 2", "$1 5"),
+                ("OBJECT ENCODING n", "$6 embstr"),
+                ("INCR n", ":6"),
+                ("INCRBYFLOAT new -1.5", "$4 -1.5"),
+                ("INCRBYFLOAT n x", "-ERR value is not a valid float"),
+                ("INCRBYFLOAT n inf", "-ERR increment would produce NaN or Infinity"),
+                ("SET s abc", "+OK"),
+                ("INCRBYFLOAT s 1", "-ERR value is not a valid float"),
             ],
         );
     }

@@ -176,6 +176,8 @@ fn store(x: &mut Exec<'_>, key: &[u8], value: &[u8], ttl: Ttl) {
             keys.effect([b"SET", key, value, b"PXAT", deadline_arg(at, &mut itoa::Buffer::new())]);
         }
         Ttl::Keep => {
+            // If its time has passed the key must be seen to go: a replay would keep its time.
+            keys.exists(key);
             keys.set(key, stored(value), ttl);
             keys.changed(key);
             keys.effect([b"SET", key, value, b"KEEPTTL"]);
@@ -345,3 +347,131 @@ pub(super) const SETNX: CommandSpec = CommandSpec {
     run: Run::Keys(setnx),
     ..CommandSpec::DEFAULT
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::{Bench, START, expect, expect_journal};
+
+    #[test]
+    fn options_of_set() {
+        expect(
+            &mut Bench::new(),
+            &[
+                ("SET k v XX", "$-1"),
+                ("SET k v nx", "+OK"),
+                ("SET k w NX", "$-1"),
+                ("SET k w XX GET", "$1 v"),
+                ("SET k x NX GET", "$1 w"),
+                ("GET k", "$1 w"),
+                ("SET new x NX GET", "$-1"),
+                ("GET new", "$1 x"),
+                ("SET k v EX 10", "+OK"),
+                ("SET k v KEEPTTL", "+OK"),
+                ("TTL k", ":10"),
+                ("SET k v", "+OK"),
+                ("TTL k", ":-1"),
+                ("SET k v PX 1500 PX 2500", "+OK"),
+                ("PTTL k", ":2500"),
+                ("SET k v EXAT 1700000001", "+OK"),
+                ("PTTL k", ":1000"),
+                ("SET k v PXAT 1700000000001", "+OK"),
+                ("PTTL k", ":1"),
+                ("SET k v EX 1 PX 1", "-ERR syntax error"),
+                ("SET k v EX 1 KEEPTTL", "-ERR syntax error"),
+                ("SET k v KEEPTTL EXAT 1", "-ERR syntax error"),
+                ("SET k v NX XX", "-ERR syntax error"),
+                ("SET k v EX", "-ERR syntax error"),
+                ("SET k v PERSIST", "-ERR syntax error"),
+                ("SET k v nonsense", "-ERR syntax error"),
+                ("SET k v EX abc", "-ERR value is not an integer or out of range"),
+                ("SET k v EX 0", "-ERR invalid expire time in 'set' command"),
+                ("SET k v PXAT -1", "-ERR invalid expire time in 'set' command"),
+                ("SET k v EX 9223372036854775807", "-ERR invalid expire time in 'set' command"),
+                ("SET k v PX 9223372036854775807", "-ERR invalid expire time in 'set' command"),
+                ("SETEX k 0 v", "-ERR invalid expire time in 'setex' command"),
+                ("PSETEX k -5 v", "-ERR invalid expire time in 'psetex' command"),
+                ("SETEX k x v", "-ERR value is not an integer or out of range"),
+                ("SETEX k 5 v", "+OK"),
+                ("PTTL k", ":5000"),
+                ("PSETEX k 5 v", "+OK"),
+                ("PTTL k", ":5"),
+                ("SETNX k v", ":0"),
+                ("SETNX k2 v", ":1"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_time_in_the_past_deletes() {
+        let mut b = Bench::new();
+        expect(
+            &mut b,
+            &[
+                ("SET k v", "+OK"),
+                ("SET k w EXAT 1 GET", "$1 v"),
+                ("EXISTS k", ":0"),
+                ("DBSIZE", ":0"),
+                ("SET k w PXAT 1", "+OK"),
+            ],
+        );
+        assert_eq!(b.changes, 0);
+        b.client.replayed = true;
+        b.line("SET k w PXAT 5");
+        b.now = 4;
+        assert_eq!(b.line("PTTL k"), ":1");
+    }
+
+    #[test]
+    fn many_at_once() {
+        for shards in [1, 4] {
+            expect(
+                &mut Bench::with_shards(shards),
+                &[
+                    ("MSET a 1 b 2 a 3", "+OK"),
+                    ("MGET a b c", "*3 $1 3 $1 2 $-1"),
+                    ("MSET a 1 b", "-ERR wrong number of arguments for 'mset' command"),
+                    ("MSETNX c 1 b 2", ":0"),
+                    ("EXISTS c", ":0"),
+                    ("MSETNX c 1 d 2 c 3", ":1"),
+                    ("GET c", "$1 3"),
+                    ("MSETNX a", "-ERR wrong number of arguments for 'msetnx' command"),
+                    ("MSETNX a 1 b", "-ERR wrong number of arguments for 'msetnx' command"),
+                ],
+            );
+        }
+    }
+
+    #[test]
+    fn the_journal_gets_absolute_times_and_no_conditions() {
+        let mut b = Bench::new();
+        let b = &mut b;
+        expect_journal(b, "set k v", &["set k v"]);
+        expect_journal(b, "SET k v EX 10", &["SET k v PXAT 1700000010000"]);
+        expect_journal(b, "SETEX k 10 v", &["SET k v PXAT 1700000010000"]);
+        expect_journal(b, "PSETEX k 10 v", &["SET k v PXAT 1700000000010"]);
+        expect_journal(b, "SET k v XX KEEPTTL GET", &["SET k v KEEPTTL"]);
+        expect_journal(b, "SET k v NX", &[]);
+        expect_journal(b, "SETNX n v", &["SET n v"]);
+        expect_journal(b, "SET k v EXAT 1", &["DEL k"]);
+        expect_journal(b, "SET k v EXAT 1", &[]);
+        expect_journal(b, "GETSET k v", &["SET k v"]);
+        expect_journal(b, "GETEX k", &[]);
+        expect_journal(b, "GETEX k EX 10", &["PEXPIREAT k 1700000010000"]);
+        expect_journal(b, "GETEX k PERSIST", &["PERSIST k"]);
+        expect_journal(b, "GETEX k PERSIST", &[]);
+        expect_journal(b, "GETEX k PXAT 1", &["DEL k"]);
+        expect_journal(b, "INCRBYFLOAT k 0.5", &["SET k 0.5 KEEPTTL"]);
+        expect_journal(b, "PEXPIRE k 10 NX", &["PEXPIREAT k 1700000000010"]);
+        expect_journal(b, "PERSIST k", &["PERSIST k"]);
+        expect_journal(b, "EXPIRE k -1", &["DEL k"]);
+        expect_journal(b, "GETDEL k", &[]);
+        expect_journal(b, "GETDEL n", &["DEL n"]);
+        expect_journal(b, "SET k v PX 5", &["SET k v PXAT 1700000000005"]);
+        b.now = START + 5;
+        expect_journal(b, "SET k v KEEPTTL", &["DEL k", "SET k v KEEPTTL"]);
+        expect_journal(b, "MOVE k 1", &["MOVE k 1"]);
+        b.db = 1;
+        expect_journal(b, "RENAME k l", &["1: RENAME k l"]);
+        expect_journal(b, "FLUSHALL", &["1: FLUSHALL"]);
+    }
+}
