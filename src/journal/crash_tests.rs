@@ -174,7 +174,7 @@ fn a1_cut_anywhere_it_starts_with_a_prefix_of_whole_batches() {
         let log = log(1000, 1, fsync);
         assert!(log.records >= 1000 && log.units > 100 && log.boundaries.len() > 150);
         let loaders = loaders(&log);
-        let other = super::crash_tests::log(1000, 2, fsync).bytes;
+        let other = super::crash_tests::log(1200, 2, fsync).bytes;
         let zeroes = [0; 4096];
         let junk: Vec<u8> = (0..997u32).map(|i| (i * i * 7 >> 3) as u8).collect();
         let (mut starts, mut ambiguous) = (0, 0);
@@ -196,11 +196,15 @@ fn a1_cut_anywhere_it_starts_with_a_prefix_of_whole_batches() {
                     let wanted = (cut > pair[0] || !fill.is_empty()).then_some(pair[0] as u64);
                     let what = format!("{name} at {cut} of the batch at {}", pair[0]);
                     starts += 1;
+                    // Stale bytes that happen to be the very bytes that are missing.
+                    if !fill.is_empty() && fill.starts_with(&log.bytes[cut..pair[1]]) {
+                        assert_eq!(cut_to(&loaded), Some(pair[1] as u64), "{what}");
+                        continue;
+                    }
                     // Stale bytes that continue the torn batch to the byte as Redis would have. It
                     // takes values that hold such text, and is refused: the safe side.
                     if matches!(loaded, Err(Refusal::ForeignAfterTorn { .. })) {
-                        let select = memchr::memmem::find(fill, b"*2\r\n$6\r\nSELECT\r\n");
-                        assert!(select.is_some(), "{what}");
+                        assert!(!matches!(name, "cut" | "zeroes"), "{what}");
                         ambiguous += 1;
                         continue;
                     }
