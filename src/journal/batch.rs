@@ -29,7 +29,7 @@ pub const FILE_HEADER_LEN: usize = 39;
 pub const HEADER_LEN: usize = 43;
 
 const FILE_MAGIC: &[u8] = b"#RINGDOVE:1 ";
-pub(super) const BATCH_MAGIC: &[u8] = b"#RD:";
+const BATCH_MAGIC: &[u8] = b"#RD:";
 const HEAD_CRC_AT: usize = 24;
 const BODY_CRC_AT: usize = 33;
 
@@ -166,10 +166,19 @@ pub(super) fn read_file_header(line: &[u8; FILE_HEADER_LEN]) -> Option<u64> {
     if right { read_hex(&line[12..28]) } else { None }
 }
 
-/// True if `bytes` may be the start of a file of ours, as far as they go.
-pub(super) fn looks_like_file_header(bytes: &[u8]) -> bool {
-    let n = bytes.len().min(10);
-    bytes[..n] == FILE_MAGIC[..n]
+/// How far `bytes` begin like a file of ours.
+pub(super) fn common_with_file_header(bytes: &[u8]) -> usize {
+    bytes.iter().zip(FILE_MAGIC).take_while(|(a, b)| a == b).count()
+}
+
+/// How far `bytes` begin like the line of a batch.
+pub(super) fn common_with_batch_line(bytes: &[u8]) -> usize {
+    let shape = b"#RD:hhhhhhhhhh hhhhhhhh hhhhhhhh hhhhhhhh\r\n";
+    let fits = |(byte, shape): (&u8, &u8)| match shape {
+        b'h' => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        exact => byte == exact,
+    };
+    bytes.iter().zip(shape).take_while(|&pair| fits(pair)).count()
 }
 
 fn head_crc(salt: u64, offset: u64, line: &[u8]) -> u32 {

@@ -18,6 +18,8 @@
 mod batch;
 mod chunk;
 mod command_reader;
+mod disk;
+mod manifest;
 mod merge;
 mod replay;
 
@@ -26,5 +28,7 @@ mod crash_tests;
 
 pub use batch::{BatchWriter, FILE_HEADER_LEN, HEADER_LEN};
 pub use chunk::{Chunk, ChunkWriter, DbRun, Mark, Savepoint};
+pub use disk::{AofNames, Disk, Plan, Step, StepFailed};
+pub use manifest::{FileInfo, FileType, Manifest, ManifestError};
 pub use merge::{MergeError, Merger};
 pub use replay::{Loaded, Refusal, Replay, Resume, Sink, Truncated};

@@ -259,7 +259,10 @@ impl Replay {
         let cut_at = match self.state {
             State::Start => Some(0).filter(|_| end > 0),
             State::Batches { salt } => self.suspect_to_the_end(salt, self.offset())?,
-            State::Body { salt, at, .. } => self.suspect_to_the_end(salt, at)?,
+            State::Body { salt, at, .. } => {
+                self.written_on_by_redis(at, self.rest().len())?;
+                self.suspect_to_the_end(salt, at)?
+            }
             State::Suspect { salt, at } => self.suspect_to_the_end(salt, at)?,
             State::Foreign { unit } => unit.or(Some(self.offset()).filter(|&at| at < end)),
             State::Broken { at, .. } => Some(at),
@@ -329,8 +332,12 @@ impl Replay {
     /// Whose file is it?
     fn start(&mut self) -> Result<bool, Refusal> {
         let rest = self.rest();
-        let looks_ours = !rest.is_empty() && batch::looks_like_file_header(rest);
-        if looks_ours {
+        let common = batch::common_with_file_header(rest);
+        if common > 0 && rest.get(common) == Some(&0) {
+            self.state = State::Broken { at: 0, wrong: common as u64 };
+            return Ok(true);
+        }
+        if common > 0 && (common == rest.len() || common >= b"#RINGDOVE:".len()) {
             let Some(line) = rest.first_chunk::<FILE_HEADER_LEN>() else { return Ok(false) };
             if let Some(salt) = batch::read_file_header(line) {
                 self.pos += FILE_HEADER_LEN;
@@ -338,7 +345,7 @@ impl Replay {
                 return Ok(true);
             }
             // The line was synced before the manifest named the file, so it is no torn tail, unless
-            // the disk forgot all of it.
+            // the disk lost it and gave zeroes.
             if let Some(zero) = line.iter().position(|&b| b == 0) {
                 self.state = State::Broken { at: 0, wrong: zero as u64 };
                 return Ok(true);
@@ -373,14 +380,22 @@ impl Replay {
             None => return Ok(false),
             Some(false) => {}
         }
-        let Some(line) = rest.first_chunk::<HEADER_LEN>() else {
-            let n = rest.len().min(batch::BATCH_MAGIC.len());
-            if rest[..n] != batch::BATCH_MAGIC[..n] {
-                self.state = State::Suspect { salt, at };
-                return Ok(true);
+        // Redis takes half a line at the end of the file for an annotation, and writes on behind it.
+        let shaped = batch::common_with_batch_line(rest);
+        if shaped < rest.len().min(HEADER_LEN) {
+            match appended_by_redis(&rest[shaped..]) {
+                Some(true) => {
+                    let (file, foreign) = (self.file.clone(), at + shaped as u64);
+                    return Err(Refusal::ForeignAfterTorn { file, offset: at, foreign });
+                }
+                None => return Ok(false),
+                Some(false) => {
+                    self.state = State::Suspect { salt, at };
+                    return Ok(true);
+                }
             }
-            return Ok(false);
-        };
+        }
+        let Some(line) = rest.first_chunk::<HEADER_LEN>() else { return Ok(false) };
         self.state = match batch::read_batch_line(line, salt, at) {
             Some(line) => {
                 self.pos += HEADER_LEN;
@@ -398,6 +413,7 @@ impl Replay {
         }
         let body = &self.rest()[..length];
         if batch::body_crc(line.head_crc, body) != line.body_crc {
+            self.written_on_by_redis(at, length)?;
             self.pos -= HEADER_LEN;
             self.state = State::Suspect { salt, at };
             return Ok(true);
@@ -547,16 +563,35 @@ impl Replay {
         Ok(Some(at))
     }
 
-    /// The batch at `at` is not whole. A torn tail, unless a later batch was written when that one
-    /// had been synced, or another server took our commands for its own and wrote on.
+    /// Redis knows no batches: of a torn one it keeps the commands that are whole, cuts the rest,
+    /// and writes on. That is no torn tail, because clients have been answered for it.
+    fn written_on_by_redis(&self, torn: u64, length: usize) -> Result<(), Refusal> {
+        let mut reader = CommandReader::default();
+        let body = &self.rest()[..length];
+        let mut i = 0;
+        while i < body.len() {
+            if appended_by_redis(&body[i..]) == Some(true) {
+                let (file, foreign) = (self.file.clone(), self.offset() + i as u64);
+                return Err(Refusal::ForeignAfterTorn { file, offset: torn, foreign });
+            }
+            if body[i] == b'#' {
+                i += memchr::memchr(b'\n', &body[i..]).map_or(body.len() - i, |n| n + 1);
+                continue;
+            }
+            reader.reset();
+            let Read::Whole(len) = reader.read(&body[i..]) else { return Ok(()) };
+            i += len;
+        }
+        Ok(())
+    }
+
+    /// The batch at `at` is not whole. A torn tail, unless a later batch was written when it
+    /// had been synced.
     fn look_for_evidence(&mut self, salt: u64, at: u64) -> Result<(), Refusal> {
         let mut i = self.pos;
         while let Some(found) = memchr::memchr2(b'#', b'*', &self.buf[i..]) {
             i += found;
             let (here, rest) = (self.base + i as u64, &self.buf[i..]);
-            if rest.starts_with(FOREIGN_SELECT) {
-                return Err(Refusal::ForeignAfterTorn { file: self.file.clone(), offset: at, foreign: here });
-            }
             if rest.len() < HEADER_LEN {
                 break;
             }
@@ -602,6 +637,9 @@ fn run(args: Args<'_>, db: &mut u32, commands: &mut u64, sink: &mut impl Sink) -
 
 /// Does what follows a batch of ours begin as Redis begins? `None`: too short to tell.
 fn appended_by_redis(mut rest: &[u8]) -> Option<bool> {
+    if rest.len() < TIMESTAMP.len() && TIMESTAMP.starts_with(rest) {
+        return None;
+    }
     if rest.starts_with(TIMESTAMP) {
         match memchr::memchr(b'\n', &rest[..rest.len().min(ANNOTATION_MAX)]) {
             Some(newline) => rest = &rest[newline + 1..],
