@@ -342,9 +342,8 @@ impl Actor {
                 self.refuse_unknown(key, &introspect::unknown_command(args));
                 return Taken::Yes;
             }
-            Looked::UnknownSubcommand(id) => {
-                let name = self.node.table.row(id).name.clone();
-                self.refuse_unknown(key, &introspect::unknown_subcommand(&name, args.at(1)));
+            Looked::UnknownSubcommand(_) => {
+                self.refuse_unknown(key, &introspect::unknown_subcommand(args));
                 return Taken::Yes;
             }
         };

@@ -33,7 +33,7 @@ use crate::bridge::lane::{Consumer, Producer, lane};
 use crate::config::Settings;
 use crate::resp::Span;
 use crate::session::{Node, Peer, Session, Sessions, state};
-use crate::shard::{Engine, Env, Parcel, Tally};
+use crate::shard::{Engine, Parcel, Tally};
 use release::Release;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -275,7 +275,7 @@ fn attention_bit(node: &Node, bit: u32) -> bool {
 /// keyspace can be borrowed beside it.
 macro_rules! env {
     ($actor:expr) => {
-        Env {
+        $crate::shard::Env {
             placement: &$actor.node.placement,
             settings: &$actor.settings,
             table: &$actor.node.table,

@@ -67,7 +67,7 @@ impl Actor {
         self.last_expire = now;
         if node.active_expire.load(Ordering::Relaxed) {
             let (keyspace, effects) = engine.split();
-            if keyspace.expire_some(now, expire, &node.placement, effects) {
+            if keyspace.expire_some(now, expire, effects) {
                 self.turn_worked = true;
             }
         }

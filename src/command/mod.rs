@@ -9,15 +9,16 @@ pub mod generic;
 pub mod info;
 pub mod introspect;
 pub mod lolwut;
-#[cfg(test)]
-mod replay_tests;
+pub mod memory;
 pub mod server;
+pub mod shard_facts;
 pub mod spec;
 pub mod string;
 mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod transaction;
+pub mod usage;
 
 pub use error::Error;
 pub use spec::{CommandSpec, Handler, KeySpec, Merge, Run, flag};

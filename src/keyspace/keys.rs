@@ -197,14 +197,14 @@ impl<'a> Keys<'a> {
             // An expired key's time must not be inherited.
             Ttl::Keep => keyspace.dbs[db].find(hash, key).and_then(|e| e.expire_at()).filter(|at| *at > now),
         };
-        keyspace.dbs[db].set(hash, key, value, expire, placement, clock);
+        keyspace.dbs[db].set(hash, key, value, expire, clock);
     }
 
     /// Takes a live entry out of its database (RENAME, MOVE). Reports nothing.
     pub fn take(&mut self, key: &[u8]) -> Option<Entry> {
         let hash = self.live(key)?;
-        let (db, placement) = (self.db, self.placement);
-        self.owner(key).dbs[db].remove(hash, key, placement)
+        let db = self.db;
+        self.owner(key).dbs[db].remove(hash, key)
     }
 
     /// Puts an entry under its own key into database `db`, replacing what was there. Reports nothing.
@@ -212,8 +212,8 @@ impl<'a> Keys<'a> {
         let placement = self.placement;
         let hash = placement.hash(entry.key());
         let keyspace = self.owner(entry.key());
-        keyspace.dbs[db].remove(hash, entry.key(), placement);
-        keyspace.dbs[db].insert(hash, entry, placement);
+        keyspace.dbs[db].remove(hash, entry.key());
+        keyspace.dbs[db].insert(hash, entry);
     }
 
     /// Deletes a live key. Reports nothing; false when there was none.
@@ -279,7 +279,7 @@ impl<'a> Keys<'a> {
         let keyspace = self.owner(key);
         match keyspace.dbs[db].find(hash, key)?.expire_at() {
             Some(at) if at <= now => {
-                keyspace.dbs[db].remove(hash, key, placement);
+                keyspace.dbs[db].remove(hash, key);
                 keyspace.stats.expired += 1;
                 keyspace.watch.touch(db, key, true);
                 if let Some(effects) = &mut self.effects {

@@ -17,7 +17,7 @@ pub use watch::{WatchTable, WatcherId};
 
 use crate::base::{Millis, ShardId};
 use crate::journal::ChunkWriter;
-use crate::structure::{Entry, Table};
+use crate::structure::{Entry, Leavings};
 
 /// Counters of one keyspace since start or CONFIG RESETSTAT; INFO adds them up over the shards.
 #[derive(Clone, Copy, Default, Debug)]
@@ -39,14 +39,14 @@ pub struct Keyspace {
     pub watch: WatchTable,
     pub stats: KeyspaceStats,
     /// Tables flushed with ASYNC: freed a slice per turn.
-    graveyard: Vec<Table>,
+    graveyard: Vec<Leavings>,
 }
 
 impl Keyspace {
-    pub fn new(shard: ShardId, databases: usize) -> Self {
+    pub fn new(shard: ShardId, databases: usize, placement: &Placement) -> Self {
         Keyspace {
             shard,
-            dbs: (0..databases).map(|_| Db::default()).collect(),
+            dbs: (0..databases).map(|_| Db::new(placement.hasher())).collect(),
             watch: WatchTable::default(),
             stats: KeyspaceStats::default(),
             graveyard: Vec::new(),
@@ -74,19 +74,19 @@ impl Keyspace {
         let dbs = &self.dbs;
         self.watch.touch_existing(&[a, b], |key| {
             let hash = placement.hash(key);
-            dbs[a].table.find(hash, key).is_some() || dbs[b].table.find(hash, key).is_some()
+            dbs[a].find(hash, key).is_some() || dbs[b].find(hash, key).is_some()
         });
     }
 
     /// Empties a database and returns how many keys it had. With `lazy` the memory is given back in
     /// slices by `free_some`.
     pub fn flush(&mut self, db: usize, lazy: bool, placement: &Placement) -> u64 {
-        let table = &self.dbs[db].table;
-        self.watch.touch_existing(&[db], |key| table.find(placement.hash(key), key).is_some());
-        let removed = table.len() as u64;
-        let old = std::mem::take(&mut self.dbs[db]);
+        let old = &self.dbs[db];
+        self.watch.touch_existing(&[db], |key| old.find(placement.hash(key), key).is_some());
+        let removed = old.len() as u64;
+        let leavings = self.dbs[db].clear();
         if lazy {
-            self.graveyard.push(old.table);
+            self.graveyard.push(leavings);
         }
         self.stats.dirty += removed;
         removed
@@ -109,9 +109,11 @@ impl Keyspace {
 
     /// Frees up to `budget` entries of flushed tables. True when there is more to free.
     pub fn free_some(&mut self, budget: usize) -> bool {
-        if let Some(table) = self.graveyard.last_mut() {
-            self.stats.lazyfreed += table.free_some(budget) as u64;
-            if table.is_empty() {
+        if let Some(leavings) = self.graveyard.last_mut() {
+            let before = leavings.len();
+            leavings.free_some(budget);
+            self.stats.lazyfreed += (before - leavings.len()) as u64;
+            if leavings.is_empty() {
                 self.graveyard.pop();
             }
         }
@@ -120,7 +122,7 @@ impl Keyspace {
 
     /// Entries of flushed tables that still hold memory (`lazyfree_pending_objects`).
     pub fn lazyfree_pending(&self) -> usize {
-        self.graveyard.iter().map(Table::len).sum()
+        self.graveyard.iter().map(Leavings::len).sum()
     }
 
     /// Removes keys whose time has come, at most `budget` steps of work over all databases. Returns
@@ -130,7 +132,6 @@ impl Keyspace {
         &mut self,
         now: Millis,
         budget: usize,
-        placement: &Placement,
         mut effects: Option<&mut ChunkWriter>,
     ) -> bool {
         let mut behind = false;
@@ -140,7 +141,7 @@ impl Keyspace {
             if db.expires() == 0 {
                 continue;
             }
-            let more = db.pop_expired(now, budget, placement, |entry: Entry| {
+            let more = db.pop_expired(now, budget, |entry: Entry| {
                 stats.expired += 1;
                 watch.touch(index, entry.key(), true);
                 if let Some(effects) = &mut effects {

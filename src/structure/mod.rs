@@ -12,5 +12,5 @@ pub mod table;
 pub mod wheel;
 
 pub use entry::{Entry, NewValue, Object, Value};
-pub use table::{Lookup, Table};
+pub use table::{Leavings, Lookup, Table};
 pub use wheel::Wheel;

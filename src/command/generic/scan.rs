@@ -180,7 +180,6 @@ fn walk(
         position = table.scan(
             position,
             step,
-            |e| placement.hash(e.key()),
             |entry| {
                 looked += 1;
                 found += visit(entry) as usize;
