@@ -15,6 +15,21 @@ fn joined<T: AsRef<[u8]>>(items: impl IntoIterator<Item = T>) -> Vec<u8> {
     items.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(&b' ')
 }
 
+/// The values of a line, quoted where they must be: nothing may begin a comment or fall apart.
+fn listed(items: &[Text]) -> Vec<u8> {
+    let plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\' | b'#');
+    let word = |item: &Text| match item.as_bytes() {
+        bytes if !bytes.is_empty() && bytes.iter().all(plain) => bytes.to_vec(),
+        bytes => text::quote(bytes),
+    };
+    match items {
+        // A value that stands alone is split once more when it is read.
+        [only] if word(only) != only.as_bytes() => text::quote(&word(only)),
+        [] => b"\"\"".to_vec(),
+        _ => joined(items.iter().map(word)),
+    }
+}
+
 /// `[""]` stands for "none".
 fn unless_empty(args: Args) -> Args {
     if matches!(args, [only] if only.is_empty()) { &[] } else { args }
@@ -122,8 +137,7 @@ pub(super) fn bind_lines(settings: &Settings) -> Lines {
     if settings.bind == ["*", "-::*"] {
         return Vec::new();
     }
-    let addresses = format_bind(settings);
-    vec![(if addresses.is_empty() { b"\"\"".to_vec() } else { addresses }, true)]
+    vec![(listed(&settings.bind), true)]
 }
 
 pub(super) fn parse_oom_values(settings: &mut Settings, args: Args, _: Source) -> Parsed {
@@ -370,7 +384,7 @@ pub(super) fn locality_rule_lines(settings: &Settings) -> Lines {
     if settings.locality_rule.is_empty() {
         return Vec::new();
     }
-    vec![(joined(settings.locality_rule.iter().map(|rule| text::quote(rule.as_bytes()))), true)]
+    vec![(listed(&settings.locality_rule), true)]
 }
 
 pub(super) fn parse_shards(settings: &mut Settings, args: Args, _: Source) -> Parsed {

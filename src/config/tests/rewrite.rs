@@ -50,3 +50,15 @@ fn the_reference_page_is_up_to_date() {
     let Ok(page) = std::fs::read_to_string(path) else { return };
     assert_eq!(page, reference_page(), "run UPDATE_DOCS=1 cargo test config::");
 }
+
+/// Found at random: an address that begins with `#` became a comment, one with a blank became two.
+#[test]
+fn odd_addresses_survive_a_rewrite() {
+    for line in
+        ["bind a \"#b\"", "bind \"'a b'\"", "bind \"\\\"#\\\"\" c", "bind ''", "locality-rule \"'a b'\""]
+    {
+        let settings = loaded(line).settings;
+        let text = String::from_utf8(rewrite(line.as_bytes(), &settings, false)).unwrap();
+        assert_eq!(loaded(&text).settings, settings, "{line}: {text}");
+    }
+}
