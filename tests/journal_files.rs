@@ -57,6 +57,9 @@ impl Disk for Dir {
     fn remove(&mut self, path: &str) -> io::Result<()> {
         fs::remove_file(self.0.join(path))
     }
+    fn exists(&mut self, path: &str) -> io::Result<bool> {
+        Ok(self.0.join(path).exists())
+    }
     fn read(&mut self, path: &str) -> io::Result<Option<Vec<u8>>> {
         match fs::read(self.0.join(path)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
