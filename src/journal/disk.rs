@@ -27,7 +27,8 @@ pub trait Disk {
     fn sync_dir(&mut self, dir: &str) -> io::Result<()>;
     /// Succeeds too if there is no such file.
     fn remove(&mut self, path: &str) -> io::Result<()>;
-    /// `None` if there is no such file.
+    fn exists(&mut self, path: &str) -> io::Result<bool>;
+    /// The whole file, `None` if there is none. Only for manifests; data is streamed to `Replay`.
     fn read(&mut self, path: &str) -> io::Result<Option<Vec<u8>>>;
 }
 
@@ -219,10 +220,10 @@ impl AofNames {
             Some(now) => {
                 let only_base = now.base.as_ref().filter(|_| now.incr.is_empty());
                 only_base.is_some_and(|base| base.name == self.file)
-                    && disk.read(&self.path(&self.file))?.is_none()
+                    && !disk.exists(&self.path(&self.file))?
             }
         };
-        if !due || disk.read(&self.file)?.is_none() {
+        if !due || !disk.exists(&self.file)? {
             return Ok(None);
         }
         let base = FileInfo { name: self.file.clone(), seq: 1, kind: FileType::Base };

@@ -138,6 +138,9 @@ impl Disk for SimDisk {
         }
         Ok(())
     }
+    fn exists(&mut self, path: &str) -> io::Result<bool> {
+        Ok(self.names.contains_key(path))
+    }
     fn read(&mut self, path: &str) -> io::Result<Option<Vec<u8>>> {
         Ok(self.names.get(path).map(|&inode| self.inodes[inode].0.clone()))
     }

@@ -21,6 +21,7 @@ mod command_reader;
 mod disk;
 mod manifest;
 mod merge;
+mod refusal;
 mod replay;
 
 #[cfg(test)]
@@ -31,4 +32,5 @@ pub use chunk::{Chunk, ChunkWriter, DbRun, Mark, Savepoint};
 pub use disk::{AofNames, Disk, Plan, Step, StepFailed};
 pub use manifest::{FileInfo, FileType, Manifest, ManifestError};
 pub use merge::{MergeError, Merger};
-pub use replay::{Loaded, Refusal, Replay, Resume, Sink, Truncated};
+pub use refusal::Refusal;
+pub use replay::{Loaded, Replay, Resume, Sink, Truncated};

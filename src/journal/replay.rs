@@ -20,6 +20,7 @@
 
 use super::batch::{self, BatchLine, FILE_HEADER_LEN, HEADER_LEN};
 use super::command_reader::{CommandReader, Read};
+use super::refusal::Refusal;
 use crate::resp::Args;
 
 /// Who executes what is read.
@@ -54,114 +55,6 @@ pub struct Loaded {
     /// The last `#TS:` seen, in seconds.
     pub timestamp_s: Option<u64>,
 }
-
-/// Why a file is not loaded. `Display` names the file, the offset, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    RdbBase {
-        file: String,
-    },
-    BadFormat {
-        file: String,
-        offset: u64,
-    },
-    /// The line that says the file is ours is damaged.
-    Header {
-        file: String,
-    },
-    /// A batch is damaged that had been on the disk whole.
-    Damaged {
-        file: String,
-        offset: u64,
-        evidence: u64,
-    },
-    /// Another server went on in a file whose tail was torn.
-    ForeignAfterTorn {
-        file: String,
-        offset: u64,
-        foreign: u64,
-    },
-    UnknownAnnotation {
-        file: String,
-        offset: u64,
-    },
-    Version {
-        file: String,
-    },
-    UnexpectedEnd {
-        file: String,
-        offset: u64,
-    },
-    TruncatedNotLast {
-        file: String,
-        offset: u64,
-    },
-    Rejected {
-        file: String,
-        offset: u64,
-        why: String,
-    },
-}
-
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Refusal::RdbBase { file } => write!(
-                f,
-                "RDB base files are not supported yet: {file}. Write it as commands: start Redis with \
-                 'aof-use-rdb-preamble no' on this directory and run BGREWRITEAOF"
-            ),
-            Refusal::BadFormat { file, offset } => write!(
-                f,
-                "Bad file format reading the append only file {file} at offset {offset}: make a backup of \
-                 your AOF file, then use ./redis-check-aof --fix <filename.manifest>"
-            ),
-            Refusal::Header { file } => write!(
-                f,
-                "The first line of the append only file {file} is damaged. Restore the file from a copy, or \
-                 load it with Redis, which does not check, and run BGREWRITEAOF there"
-            ),
-            Refusal::Damaged { file, offset, evidence } => write!(
-                f,
-                "Bad checksum reading the append only file {file}: the batch at offset {offset} was on the \
-                 disk whole and is damaged (the batch at offset {evidence} says so). Make a backup of your \
-                 AOF file and restore the file from a copy, or, to lose everything from there on, cut it: \
-                 truncate -s {offset} {file}"
-            ),
-            Refusal::ForeignAfterTorn { file, offset, foreign } => write!(
-                f,
-                "The append only file {file} was torn at offset {offset} and another server wrote on from \
-                 offset {foreign}. Load it with that server and run BGREWRITEAOF there, or, to lose \
-                 everything from there on, cut it: truncate -s {offset} {file}"
-            ),
-            Refusal::UnknownAnnotation { file, offset } => write!(
-                f,
-                "Unknown annotation reading the append only file {file} at offset {offset}: make a backup \
-                 of your AOF file, then remove the line if you wrote it yourself"
-            ),
-            Refusal::Version { file } => {
-                write!(f, "The append only file {file} was written by a newer version of this server")
-            }
-            Refusal::UnexpectedEnd { file, offset } => write!(
-                f,
-                "Unexpected end of file reading the append only file {file}: whole up to offset {offset}. \
-                 You can: 1) Make a backup of your AOF file, then use ./redis-check-aof --fix \
-                 <filename.manifest>. 2) Alternatively you can set the 'aof-load-truncated' configuration \
-                 option to yes and restart the server."
-            ),
-            Refusal::TruncatedNotLast { file, offset } => write!(
-                f,
-                "Fatal error: the truncated file is not the last file: {file}, whole up to offset {offset}. \
-                 Restore it from a copy"
-            ),
-            Refusal::Rejected { file, offset, why } => {
-                write!(f, "{why} reading the append only file {file} at offset {offset}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for Refusal {}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -384,12 +277,12 @@ impl Replay {
         let shaped = batch::common_with_batch_line(rest);
         if shaped < rest.len().min(HEADER_LEN) {
             match appended_by_redis(&rest[shaped..]) {
-                Some(true) => {
+                Some(true) if select_and_more(&rest[shaped..]) => {
                     let (file, foreign) = (self.file.clone(), at + shaped as u64);
                     return Err(Refusal::ForeignAfterTorn { file, offset: at, foreign });
                 }
                 None => return Ok(false),
-                Some(false) => {
+                Some(_) => {
                     self.state = State::Suspect { salt, at };
                     return Ok(true);
                 }
@@ -570,7 +463,7 @@ impl Replay {
         let body = &self.rest()[..length];
         let mut i = 0;
         while i < body.len() {
-            if appended_by_redis(&body[i..]) == Some(true) {
+            if appended_by_redis(&body[i..]) == Some(true) && select_and_more(&body[i..]) {
                 let (file, foreign) = (self.file.clone(), self.offset() + i as u64);
                 return Err(Refusal::ForeignAfterTorn { file, offset: torn, foreign });
             }
@@ -596,10 +489,9 @@ impl Replay {
                 break;
             }
             let line = rest.first_chunk::<HEADER_LEN>();
-            if let Some(line) = line.and_then(|line| batch::read_batch_line(line, salt, here)) {
-                if here - line.unsynced.min(here) > at {
-                    return Err(Refusal::Damaged { file: self.file.clone(), offset: at, evidence: here });
-                }
+            let line = line.and_then(|line| batch::read_batch_line(line, salt, here));
+            if line.is_some_and(|line| here - line.unsynced.min(here) > at) {
+                return Err(Refusal::Damaged { file: self.file.clone(), offset: at, evidence: here });
             }
             i += 1;
         }
@@ -652,4 +544,16 @@ fn appended_by_redis(mut rest: &[u8]) -> Option<bool> {
         return Some(false);
     }
     if n == FOREIGN_SELECT.len() { Some(true) } else { None }
+}
+
+/// Behind what is torn, where a value may hold such text too, the SELECT must be a command and what
+/// follows it must begin like one; in a value the value's end follows.
+fn select_and_more(bytes: &[u8]) -> bool {
+    let stamp =
+        if bytes.starts_with(TIMESTAMP) { memchr::memchr(b'\n', bytes).map_or(0, |n| n + 1) } else { 0 };
+    match CommandReader::default().read(&bytes[stamp..]) {
+        Read::Whole(len) => matches!(bytes.get(stamp + len), None | Some(b'*' | b'#')),
+        Read::More => true,
+        Read::Malformed(_) => false,
+    }
 }
