@@ -216,6 +216,7 @@ mod raw {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::AtomicPtr;
 
     #[cfg(not(miri))]
     #[test]
@@ -260,12 +261,12 @@ mod tests {
         let layout = Layout::from_size_align(1 << 20, 8).unwrap();
         let before = taken_by_this_thread();
         // SAFETY: allocated here, freed once below.
-        let block = unsafe { CountingHeap.alloc(layout) }.expose_provenance();
+        let block = AtomicPtr::new(unsafe { CountingHeap.alloc(layout) });
         assert_eq!(taken_by_this_thread() - before, 1 << 20);
         let other = std::thread::spawn(move || {
             let before = taken_by_this_thread();
             // SAFETY: the only free of this block, with its layout.
-            unsafe { CountingHeap.dealloc(std::ptr::with_exposed_provenance_mut(block), layout) };
+            unsafe { CountingHeap.dealloc(block.into_inner(), layout) };
             taken_by_this_thread() - before
         });
         assert_eq!(other.join().unwrap(), -(1 << 20));
