@@ -50,15 +50,18 @@ pub fn help(table: &CommandTable, container: CommandId, called: &[u8], reply: &m
     if !matches!(spec.run, Run::Container) {
         lines.push(("(no subcommand)".to_string(), spec.summary));
     }
-    for sub in spec.subcommands.iter().filter(|sub| sub.name != "help") {
-        lines.push((call(&sub.name.to_ascii_uppercase(), sub), sub.summary));
-    }
-    let lines: Vec<(&str, &str)> = lines.iter().map(|(call, summary)| (&call[..], *summary)).collect();
+    lines.extend(help_lines(spec.subcommands));
     help_of(called, &lines, reply);
 }
 
-/// The HELP reply for subcommands that are not rows (DEBUG): how to call each, and what it does.
-pub fn help_of(called: &[u8], lines: &[(&str, &str)], reply: &mut Reply<'_>) {
+/// How to call each subcommand and what it does, HELP itself left out.
+pub fn help_lines(subcommands: &'static [CommandSpec]) -> Vec<(String, &'static str)> {
+    let told = subcommands.iter().filter(|sub| sub.name != "help");
+    told.map(|sub| (call(&sub.name.to_ascii_uppercase(), sub), sub.summary)).collect()
+}
+
+/// The HELP reply with these lines.
+pub fn help_of(called: &[u8], lines: &[(String, &str)], reply: &mut Reply<'_>) {
     reply.array(lines.len() * 2 + 3);
     let called = String::from_utf8_lossy(called).to_ascii_uppercase();
     reply.simple(&format!("{called} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
