@@ -36,7 +36,8 @@ pub mod router;
 // floor 7: who is asking
 pub mod session;
 
-// floor 8: the outside world
+// floor 8: one turn of a shard; the outside world
+pub mod actor;
 pub mod control;
 pub mod net;
 

@@ -3,6 +3,7 @@
 pub mod glob;
 pub mod limits;
 pub mod num;
+pub mod quote;
 
 /// Milliseconds since the Unix epoch. The engine never asks a clock; it is told.
 pub type Millis = u64;

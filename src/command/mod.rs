@@ -15,6 +15,8 @@ pub mod shard_facts;
 pub mod spec;
 pub mod string;
 mod table;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod transaction;
 pub mod usage;
 

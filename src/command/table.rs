@@ -1,7 +1,7 @@
 //! All commands by name. Built once at start (renames applied), then only read: a lookup is a hash
 //! of the upper-cased name's bytes and one comparison.
 
-use super::spec::CommandSpec;
+use super::spec::{Begin, CommandSpec, Find, KeySpec};
 use super::{connection, generic, server, string, transaction};
 
 /// Position of a command in the table: small, and the index of its statistics.
@@ -26,6 +26,8 @@ pub struct Row {
     /// The container's id and this row's siblings, for subcommands.
     pub parent: Option<CommandId>,
     subcommands: Vec<CommandId>,
+    /// The argument that is the command's only key, if its place never varies.
+    single_key: Option<u8>,
 }
 
 /// What a name led to.
@@ -65,6 +67,7 @@ impl CommandTable {
             full_name: spec.name.into(),
             parent: None,
             subcommands: Vec::new(),
+            single_key: single_key(spec),
         });
         for sub in spec.subcommands {
             let sub_id = self.rows.len() as CommandId;
@@ -74,6 +77,7 @@ impl CommandTable {
                 full_name: format!("{}|{}", spec.name, sub.name),
                 parent: Some(id),
                 subcommands: Vec::new(),
+                single_key: single_key(sub),
             });
             self.rows[id as usize].subcommands.push(sub_id);
         }
@@ -158,6 +162,12 @@ impl CommandTable {
         self.rows[id as usize].spec
     }
 
+    /// The argument that is the only key, for commands that have exactly one at a fixed place.
+    #[inline]
+    pub fn single_key(&self, id: CommandId) -> Option<usize> {
+        self.rows[id as usize].single_key.map(usize::from)
+    }
+
     pub fn row(&self, id: CommandId) -> &Row {
         &self.rows[id as usize]
     }
@@ -180,6 +190,11 @@ impl Row {
     pub fn subcommands(&self) -> &[CommandId] {
         &self.subcommands
     }
+}
+
+fn single_key(spec: &CommandSpec) -> Option<u8> {
+    let [KeySpec { begin: Begin::Index(at), find: Find::Range { last: 0, .. }, .. }] = spec.keys else { return None };
+    u8::try_from(*at).ok()
 }
 
 /// Mixes the name's bytes, case folded by clearing bit 5.

@@ -3,13 +3,11 @@
 //! Invariant: an entry has a wheel handle exactly while it has an expiry time, and the wheel holds
 //! that deadline once, under the entry's hash.
 
-use super::Placement;
 use crate::base::Millis;
-use crate::structure::{Entry, NewValue, Table, Wheel};
+use crate::structure::{Entry, Leavings, Lookup, NewValue, Table, Wheel};
 
-#[derive(Default)]
 pub struct Db {
-    pub(super) table: Table,
+    table: Table,
     wheel: Wheel,
     /// Sum of all deadlines, for `avg_ttl`.
     deadlines: u128,
@@ -24,6 +22,10 @@ pub struct DbStats {
 }
 
 impl Db {
+    pub fn new(hasher: ahash::RandomState) -> Self {
+        Db { table: Table::new(hasher), wheel: Wheel::new(0), deadlines: 0 }
+    }
+
     pub fn len(&self) -> usize {
         self.table.len()
     }
@@ -57,28 +59,21 @@ impl Db {
     }
 
     /// Stores a value under a key, new or not. `expire` replaces the old expiry time; `None` clears it.
-    pub fn set(
-        &mut self,
-        hash: u64,
-        key: &[u8],
-        value: NewValue<'_>,
-        expire: Option<Millis>,
-        placement: &Placement,
-        clock: u32,
-    ) {
-        match self.table.find_mut(hash, key) {
-            Some(entry) => {
+    #[inline]
+    pub fn set(&mut self, hash: u64, key: &[u8], value: NewValue<'_>, expire: Option<Millis>, clock: u32) {
+        match self.table.lookup(hash, key) {
+            Lookup::Found(entry) => {
                 entry.set_value(value);
                 entry.touch(clock);
                 if expire.is_some() || entry.expire_at().is_some() {
-                    self.set_expire(hash, key, expire);
+                    refile(&mut self.wheel, &mut self.deadlines, hash, entry, expire);
                 }
             }
-            None => {
+            Lookup::Vacant(vacant) => {
                 let mut entry = Entry::new(key, value, expire);
                 entry.touch(clock);
-                self.file(hash, &mut entry);
-                self.table.insert_new(hash, entry, |e| placement.hash(e.key()));
+                file(&mut self.wheel, &mut self.deadlines, hash, &mut entry);
+                vacant.insert(entry);
             }
         }
     }
@@ -86,63 +81,76 @@ impl Db {
     /// Sets or clears a present key's expiry time. False when the key is absent.
     pub fn set_expire(&mut self, hash: u64, key: &[u8], expire: Option<Millis>) -> bool {
         let Some(entry) = self.table.find_mut(hash, key) else { return false };
-        if let Some(old) = entry.expire_at() {
-            self.wheel.cancel(entry.wheel_handle());
-            self.deadlines -= old as u128;
-        }
-        entry.set_expire(expire);
-        if let Some(at) = expire {
-            entry.set_wheel_handle(self.wheel.insert(at, hash));
-            self.deadlines += at as u128;
-        }
+        refile(&mut self.wheel, &mut self.deadlines, hash, entry, expire);
         true
     }
 
-    /// Takes an entry out, its deadline unfiled but still in it.
-    pub fn remove(&mut self, hash: u64, key: &[u8], placement: &Placement) -> Option<Entry> {
-        let entry = self.table.remove(hash, key, |e| placement.hash(e.key()))?;
+    /// Takes an entry out. It keeps its expiry time, which is no longer filed.
+    pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Entry> {
+        let mut entry = self.table.remove(hash, key)?;
         if let Some(at) = entry.expire_at() {
-            self.wheel.cancel(entry.wheel_handle());
+            if let Some(handle) = entry.wheel_handle() {
+                self.wheel.cancel(handle);
+                entry.set_wheel_handle(None);
+            }
             self.deadlines -= at as u128;
         }
         Some(entry)
     }
 
     /// Puts an entry in whose key is absent.
-    pub fn insert(&mut self, hash: u64, mut entry: Entry, placement: &Placement) {
-        self.file(hash, &mut entry);
-        self.table.insert_new(hash, entry, |e| placement.hash(e.key()));
-    }
-
-    fn file(&mut self, hash: u64, entry: &mut Entry) {
-        if let Some(at) = entry.expire_at() {
-            entry.set_wheel_handle(self.wheel.insert(at, hash));
-            self.deadlines += at as u128;
-        }
+    pub fn insert(&mut self, hash: u64, mut entry: Entry) {
+        file(&mut self.wheel, &mut self.deadlines, hash, &mut entry);
+        self.table.insert_new(hash, entry);
     }
 
     /// Removes keys whose deadline has passed, at most `budget` steps. True when more may be due.
-    pub fn pop_expired(
-        &mut self,
-        now: Millis,
-        budget: usize,
-        placement: &Placement,
-        mut gone: impl FnMut(Entry),
-    ) -> bool {
+    pub fn pop_expired(&mut self, now: Millis, budget: usize, mut gone: impl FnMut(Entry)) -> bool {
         let Db { table, wheel, deadlines } = self;
         wheel.advance(now, budget, |at, hash| {
-            // The wheel has let go of the handle: take the entry without cancelling it again.
-            let taken =
-                table.remove_by_hash(hash, |e| e.expire_at() == Some(at), |e| placement.hash(e.key()));
-            if let Some(entry) = taken {
+            // The wheel has let go of the handle: nothing to cancel.
+            if let Some(entry) = table.remove_by_hash(hash, |e| e.expire_at() == Some(at)) {
                 *deadlines -= at as u128;
                 gone(entry);
             }
         })
     }
 
+    /// Empties the database; what was in it can be freed in slices.
+    pub fn clear(&mut self) -> Leavings {
+        self.wheel = Wheel::new(0);
+        self.deadlines = 0;
+        self.table.clear()
+    }
+
     /// When the next key is due, at the earliest.
     pub fn next_deadline_hint(&self) -> Option<Millis> {
         self.wheel.next_deadline_hint()
     }
+}
+
+/// Files the deadline of an entry that has none filed.
+fn file(wheel: &mut Wheel, deadlines: &mut u128, hash: u64, entry: &mut Entry) {
+    if let Some(at) = entry.expire_at() {
+        entry.set_wheel_handle(Some(wheel.insert(at, hash)));
+        *deadlines += at as u128;
+    }
+}
+
+/// Changes the expiry time of a filed entry.
+fn refile(wheel: &mut Wheel, deadlines: &mut u128, hash: u64, entry: &mut Entry, expire: Option<Millis>) {
+    if let Some(old) = entry.expire_at() {
+        *deadlines -= old as u128;
+        if let (Some(at), Some(handle)) = (expire, entry.wheel_handle()) {
+            *deadlines += at as u128;
+            entry.set_expire(expire);
+            entry.set_wheel_handle(Some(handle));
+            return wheel.move_to(handle, at);
+        }
+        if let Some(handle) = entry.wheel_handle() {
+            wheel.cancel(handle);
+        }
+    }
+    entry.set_expire(expire);
+    file(wheel, deadlines, hash, entry);
 }

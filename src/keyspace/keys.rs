@@ -30,7 +30,8 @@ pub struct Keys<'a> {
     /// The one time this command (or its whole transaction) sees.
     pub now: Millis,
     pub placement: &'a Placement,
-    effects: &'a mut ChunkWriter,
+    /// None while nothing is journaled.
+    effects: Option<&'a mut ChunkWriter>,
     /// Low 24 bits: what OBJECT IDLETIME counts from, in seconds.
     clock: u32,
     changes: u64,
@@ -44,7 +45,7 @@ impl<'a> Keys<'a> {
         db: usize,
         now: Millis,
         placement: &'a Placement,
-        effects: &'a mut ChunkWriter,
+        effects: Option<&'a mut ChunkWriter>,
     ) -> Self {
         let clock = (now / 1000) as u32 & 0xff_ffff;
         Keys { reach, db, now, placement, effects, clock, changes: 0, own_effect: false, touch_access: true }
@@ -72,6 +73,14 @@ impl<'a> Keys<'a> {
         match &mut self.reach {
             Reach::One(keyspace) => visit(keyspace),
             Reach::Held(held) => held.iter_mut().for_each(|k| visit(k)),
+        }
+    }
+
+    /// The keyspace of this shard, if it is in reach (SCAN).
+    pub fn shard(&mut self, shard: ShardId) -> Option<&mut Keyspace> {
+        match &mut self.reach {
+            Reach::One(keyspace) => Some(&mut **keyspace).filter(|k| k.shard == shard),
+            Reach::Held(held) => held.iter_mut().find(|k| k.shard == shard).map(|k| &mut **k),
         }
     }
 
@@ -111,7 +120,42 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// Looks a key up and leaves no trace (OBJECT, TTL, TYPE, DEBUG).
+    /// `read` in one probe of the table, for the commands that are most of the traffic. `f` gets the
+    /// live entry, or nothing.
+    #[inline]
+    pub fn read_with<R>(&mut self, key: &[u8], f: impl FnOnce(Option<&mut Entry>) -> R) -> R {
+        let (db, now, clock, touch) = (self.db, self.now, self.clock, self.touch_access);
+        let hash = self.placement.hash(key);
+        let keyspace = self.owner(key);
+        match keyspace.dbs[db].find_mut(hash, key) {
+            Some(entry) if entry.expire_at().is_none_or(|at| at > now) => {
+                keyspace.stats.hits += 1;
+                if touch {
+                    entry.touch(clock);
+                }
+                return f(Some(entry));
+            }
+            Some(_) => {
+                self.live(key);
+                self.owner(key).stats.misses += 1;
+            }
+            None => keyspace.stats.misses += 1,
+        }
+        f(None)
+    }
+
+    /// Looks a key up without reading its value: counts a hit or a miss, leaves the access time alone
+    /// (EXISTS, TYPE, TTL, OBJECT).
+    pub fn look(&mut self, key: &[u8]) -> Option<&Entry> {
+        let hash = self.live(key);
+        let db = self.db;
+        let keyspace = self.owner(key);
+        let stats = &mut keyspace.stats;
+        *if hash.is_some() { &mut stats.hits } else { &mut stats.misses } += 1;
+        keyspace.dbs[db].find(hash?, key)
+    }
+
+    /// Looks a key up and leaves no trace (conditions, DEBUG).
     pub fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
         let hash = self.live(key)?;
         let db = self.db;
@@ -129,7 +173,15 @@ impl<'a> Keys<'a> {
     }
 
     pub fn exists(&mut self, key: &[u8]) -> bool {
-        self.peek(key).is_some()
+        self.live(key).is_some()
+    }
+
+    /// The same in another database (MOVE, COPY ... DB).
+    pub fn exists_in(&mut self, db: usize, key: &[u8]) -> bool {
+        let selected = std::mem::replace(&mut self.db, db);
+        let found = self.exists(key);
+        self.db = selected;
+        found
     }
 
     /// Stores a value, replacing whatever was there. Reports nothing: call `changed` after.
@@ -145,14 +197,14 @@ impl<'a> Keys<'a> {
             // An expired key's time must not be inherited.
             Ttl::Keep => keyspace.dbs[db].find(hash, key).and_then(|e| e.expire_at()).filter(|at| *at > now),
         };
-        keyspace.dbs[db].set(hash, key, value, expire, placement, clock);
+        keyspace.dbs[db].set(hash, key, value, expire, clock);
     }
 
     /// Takes a live entry out of its database (RENAME, MOVE). Reports nothing.
     pub fn take(&mut self, key: &[u8]) -> Option<Entry> {
         let hash = self.live(key)?;
-        let (db, placement) = (self.db, self.placement);
-        self.owner(key).dbs[db].remove(hash, key, placement)
+        let db = self.db;
+        self.owner(key).dbs[db].remove(hash, key)
     }
 
     /// Puts an entry under its own key into database `db`, replacing what was there. Reports nothing.
@@ -160,8 +212,8 @@ impl<'a> Keys<'a> {
         let placement = self.placement;
         let hash = placement.hash(entry.key());
         let keyspace = self.owner(entry.key());
-        keyspace.dbs[db].remove(hash, entry.key(), placement);
-        keyspace.dbs[db].insert(hash, entry, placement);
+        keyspace.dbs[db].remove(hash, entry.key());
+        keyspace.dbs[db].insert(hash, entry);
     }
 
     /// Deletes a live key. Reports nothing; false when there was none.
@@ -202,12 +254,15 @@ impl<'a> Keys<'a> {
 
     /// Writes this command to the journal as something else than it was sent (absolute times, what was
     /// really done). May be called several times; no call after `changed` means: as it was sent.
-    pub fn effect<'b>(&mut self, args: impl IntoIterator<Item = &'b [u8]>)
+    pub fn effect<'b, I>(&mut self, args: I)
     where
-        Self: 'b,
+        I: IntoIterator<Item = &'b [u8]>,
+        I::IntoIter: ExactSizeIterator,
     {
         self.own_effect = true;
-        self.effects.effect(self.db, args);
+        if let Some(effects) = &mut self.effects {
+            effects.effect(self.db as u32, args);
+        }
     }
 
     /// How often `changed` was called, and whether the command wrote its own effects.
@@ -224,10 +279,12 @@ impl<'a> Keys<'a> {
         let keyspace = self.owner(key);
         match keyspace.dbs[db].find(hash, key)?.expire_at() {
             Some(at) if at <= now => {
-                keyspace.dbs[db].remove(hash, key, placement);
+                keyspace.dbs[db].remove(hash, key);
                 keyspace.stats.expired += 1;
                 keyspace.watch.touch(db, key, true);
-                self.effects.effect(db, [&b"DEL"[..], key]);
+                if let Some(effects) = &mut self.effects {
+                    effects.effect(db as u32, [&b"DEL"[..], key]);
+                }
                 None
             }
             _ => Some(hash),

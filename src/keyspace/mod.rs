@@ -17,7 +17,7 @@ pub use watch::{WatchTable, WatcherId};
 
 use crate::base::{Millis, ShardId};
 use crate::journal::ChunkWriter;
-use crate::structure::{Entry, Table};
+use crate::structure::{Entry, Leavings};
 
 /// Counters of one keyspace since start or CONFIG RESETSTAT; INFO adds them up over the shards.
 #[derive(Clone, Copy, Default, Debug)]
@@ -39,14 +39,14 @@ pub struct Keyspace {
     pub watch: WatchTable,
     pub stats: KeyspaceStats,
     /// Tables flushed with ASYNC: freed a slice per turn.
-    graveyard: Vec<Table>,
+    graveyard: Vec<Leavings>,
 }
 
 impl Keyspace {
-    pub fn new(shard: ShardId, databases: usize) -> Self {
+    pub fn new(shard: ShardId, databases: usize, placement: &Placement) -> Self {
         Keyspace {
             shard,
-            dbs: (0..databases).map(|_| Db::default()).collect(),
+            dbs: (0..databases).map(|_| Db::new(placement.hasher())).collect(),
             watch: WatchTable::default(),
             stats: KeyspaceStats::default(),
             graveyard: Vec::new(),
@@ -74,29 +74,46 @@ impl Keyspace {
         let dbs = &self.dbs;
         self.watch.touch_existing(&[a, b], |key| {
             let hash = placement.hash(key);
-            dbs[a].table.find(hash, key).is_some() || dbs[b].table.find(hash, key).is_some()
+            dbs[a].find(hash, key).is_some() || dbs[b].find(hash, key).is_some()
         });
     }
 
     /// Empties a database and returns how many keys it had. With `lazy` the memory is given back in
     /// slices by `free_some`.
     pub fn flush(&mut self, db: usize, lazy: bool, placement: &Placement) -> u64 {
-        let table = &self.dbs[db].table;
-        self.watch.touch_existing(&[db], |key| table.find(placement.hash(key), key).is_some());
-        let removed = table.len() as u64;
-        let old = std::mem::take(&mut self.dbs[db]);
+        let old = &self.dbs[db];
+        self.watch.touch_existing(&[db], |key| old.find(placement.hash(key), key).is_some());
+        let removed = old.len() as u64;
+        let leavings = self.dbs[db].clear();
         if lazy {
-            self.graveyard.push(old.table);
+            self.graveyard.push(leavings);
         }
         self.stats.dirty += removed;
         removed
     }
 
+    /// WATCH: from here on a change of this key fails the client's EXEC.
+    pub fn watch_key(&mut self, client: WatcherId, db: usize, key: &[u8], now: Millis, placement: &Placement) {
+        let entry = self.dbs[db].find(placement.hash(key), key);
+        let expired = entry.and_then(|e| e.expire_at()).is_some_and(|at| at <= now);
+        self.watch.watch(client, db, key, expired);
+    }
+
+    /// Whether this client's EXEC must fail: a watched key of this shard has changed or expired.
+    pub fn is_dirty(&self, client: WatcherId, now: Millis, placement: &Placement) -> bool {
+        self.watch.is_dirty(client, |db, key| {
+            let entry = self.dbs[db].find(placement.hash(key), key);
+            entry.and_then(|e| e.expire_at()).is_some_and(|at| at <= now)
+        })
+    }
+
     /// Frees up to `budget` entries of flushed tables. True when there is more to free.
     pub fn free_some(&mut self, budget: usize) -> bool {
-        if let Some(table) = self.graveyard.last_mut() {
-            self.stats.lazyfreed += table.free_some(budget) as u64;
-            if table.is_empty() {
+        if let Some(leavings) = self.graveyard.last_mut() {
+            let before = leavings.len();
+            leavings.free_some(budget);
+            self.stats.lazyfreed += (before - leavings.len()) as u64;
+            if leavings.is_empty() {
                 self.graveyard.pop();
             }
         }
@@ -105,7 +122,7 @@ impl Keyspace {
 
     /// Entries of flushed tables that still hold memory (`lazyfree_pending_objects`).
     pub fn lazyfree_pending(&self) -> usize {
-        self.graveyard.iter().map(Table::len).sum()
+        self.graveyard.iter().map(Leavings::len).sum()
     }
 
     /// Removes keys whose time has come, at most `budget` steps of work over all databases. Returns
@@ -115,8 +132,7 @@ impl Keyspace {
         &mut self,
         now: Millis,
         budget: usize,
-        placement: &Placement,
-        effects: &mut ChunkWriter,
+        mut effects: Option<&mut ChunkWriter>,
     ) -> bool {
         let mut behind = false;
         for index in 0..self.dbs.len() {
@@ -125,10 +141,12 @@ impl Keyspace {
             if db.expires() == 0 {
                 continue;
             }
-            let more = db.pop_expired(now, budget, placement, |entry: Entry| {
+            let more = db.pop_expired(now, budget, |entry: Entry| {
                 stats.expired += 1;
                 watch.touch(index, entry.key(), true);
-                effects.effect(index, [&b"DEL"[..], entry.key()]);
+                if let Some(effects) = &mut effects {
+                    effects.effect(index as u32, [&b"DEL"[..], entry.key()]);
+                }
             });
             behind |= more;
         }

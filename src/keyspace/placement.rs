@@ -22,6 +22,11 @@ impl Placement {
         self.shards
     }
 
+    /// What keyspace tables hash with.
+    pub fn hasher(&self) -> ahash::RandomState {
+        self.hasher.clone()
+    }
+
     /// The hash a keyspace table files the key under.
     #[inline]
     pub fn hash(&self, key: &[u8]) -> u64 {

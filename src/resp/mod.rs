@@ -2,7 +2,9 @@
 //! socket, no allocation per command beyond buffers the caller keeps.
 
 mod args;
+mod parse;
 mod reply;
 
 pub use args::{Args, ArgsBuf, Span};
+pub use parse::{Limits, Parsed, Parser, ProtocolError};
 pub use reply::{Proto, Reply};

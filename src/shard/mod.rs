@@ -1,1 +1,14 @@
-//! (module doc)
+//! Floor 5: who executes. `Engine` is everything one shard owns; `run` executes one command on it (or
+//! on several held ones); a `Parcel` is what one shard has for another to run in one go.
+//!
+//! Pure: the same code runs on the shard's own thread, on a borrower's, and in the simulator.
+
+mod engine;
+mod errors;
+mod parcel;
+mod tally;
+
+pub use engine::{Engine, Env, Job, run_every, run_held, run_job};
+pub use errors::ErrorCounts;
+pub use parcel::{Commands, Head, Hold, Item, Kind, Parcel, ReplyTo, UnitId};
+pub use tally::{CommandTally, Count, Tally};

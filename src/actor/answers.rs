@@ -1,0 +1,122 @@
+//! Answers come home: each finds its connection and its place among that connection's replies.
+
+use super::inbox::ABORTED;
+use super::Actor;
+use super::transaction::OpenHold;
+use crate::session::state;
+use crate::shard::{Kind, Parcel, ReplyTo};
+
+impl Actor {
+    /// Takes in everything that other shards, or this one, have answered.
+    pub(super) fn take_answers(&mut self) {
+        for j in 0..self.lanes.from.len() {
+            while let Some(parcel) = self.lanes.from[j].as_mut().and_then(|lane| lane.pop().ok()) {
+                self.lanes.in_flight[j] -= 1;
+                self.answered.push(parcel);
+            }
+        }
+        while !self.answered.is_empty() {
+            self.turn_worked = true;
+            for mut parcel in std::mem::take(&mut self.answered) {
+                let depends = &mut self.depends[parcel.owner as usize];
+                *depends = (*depends).max(parcel.depends_on);
+                self.hand_out(&parcel);
+                parcel.reset();
+                if self.spare.len() < 64 {
+                    self.spare.push(parcel);
+                }
+            }
+        }
+    }
+
+    fn hand_out(&mut self, parcel: &Parcel) {
+        let mut at = 0;
+        while at < parcel.items.len() {
+            let item = &parcel.items[at];
+            let from = if at == 0 { 0 } else { parcel.ends[at - 1] as usize };
+            let to = parcel.ends[at] as usize;
+            match item.kind {
+                Kind::Unit { commands, .. } => {
+                    let last = at + commands as usize;
+                    if to > from && parcel.replies[from] == ABORTED {
+                        self.fragment(item.to, None);
+                    } else {
+                        let ends = &parcel.ends[at + 1..=last];
+                        let end = ends.last().map_or(to, |e| *e as usize);
+                        let relative = ends.iter().map(|e| e - to as u32).collect();
+                        self.fragment(item.to, Some((parcel.replies[to..end].to_vec(), relative)));
+                    }
+                    at = last;
+                }
+                Kind::Command | Kind::Watch { .. } | Kind::Thread => self.reply(item.to, &parcel.replies[from..to]),
+                Kind::Hold(_) | Kind::Unwatch { .. } => {}
+            }
+            at += 1;
+        }
+    }
+
+    /// One reply for one slot, or one fragment's single reply.
+    fn reply(&mut self, to: ReplyTo, reply: &[u8]) {
+        let Some(session) = self.sessions.get_mut(to.conn as usize) else { return };
+        if session.id as u32 != to.client {
+            return;
+        }
+        if session.pending.gather(to.slot).is_some() {
+            return self.fragment(to, Some((reply.to_vec(), vec![reply.len() as u32])));
+        }
+        session.pending.fill(to.slot, reply, &mut session.out);
+        self.note_output(to.conn as usize);
+    }
+
+    /// A shard's part of a gathered answer; None: a watched key had changed there.
+    fn fragment(&mut self, to: ReplyTo, replies: Option<(Vec<u8>, Vec<u32>)>) {
+        let key = to.conn as usize;
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if session.id as u32 != to.client {
+            return;
+        }
+        let Some(gather) = session.pending.gather(to.slot) else { return };
+        match replies {
+            Some((replies, ends)) => gather.arrived(to.fragment, replies, ends),
+            None => gather.abort(to.fragment),
+        }
+        if !gather.is_complete() {
+            return;
+        }
+        let Some(gather) = session.pending.take_gather(to.slot) else { return };
+        let proto = gather.proto;
+        let mut out = Vec::new();
+        let mut then = Default::default();
+        gather.write(&mut out, proto, |pieces, answers, out| {
+            then = self.merge_session(key, pieces.command, pieces.args.as_args(), answers, out);
+        });
+        let session = &mut self.sessions[key];
+        session.pending.fill(to.slot, &out, &mut session.out);
+        self.note_output(key);
+        self.open_gate(key);
+        self.after(key, then);
+    }
+
+    /// What held the session's later commands is over.
+    pub(super) fn open_gate(&mut self, key: usize) {
+        let session = &mut self.sessions[key];
+        if session.is(state::GATED) {
+            session.set(state::GATED, false);
+            self.resumed.push(key);
+        }
+    }
+
+    /// Runs the transactions whose keyspaces have all arrived.
+    pub(super) fn run_ready_holds(&mut self) {
+        let mut at = 0;
+        while at < self.holds.len() {
+            if OpenHold::is_ready(&self.holds[at]) {
+                self.turn_worked = true;
+                let open = self.holds.swap_remove(at);
+                self.run_hold(open);
+            } else {
+                at += 1;
+            }
+        }
+    }
+}

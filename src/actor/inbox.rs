@@ -1,0 +1,242 @@
+//! Running what others (and this shard's own mixed connections) have pushed here, in its order.
+
+use super::{Actor, env};
+use crate::command::CommandId;
+use crate::resp::Args;
+use crate::session::commands::{SessionRun, Threads};
+use crate::shard::{Commands, Engine, Env, Item, Job, Kind, Parcel, run_job};
+use std::sync::Arc;
+
+/// A watched key had changed: the header's reply of a unit that did not run.
+pub(super) const ABORTED: u8 = b'!';
+
+impl Actor {
+    /// Whether a local command may run at once: the keyspace is here and everything that was pushed
+    /// before this moment has run. Takes the inbox at most once per turn, so a local command may have to
+    /// take a place behind what has come since.
+    #[inline]
+    pub(super) fn local_ready(&mut self) -> bool {
+        if self.lent || self.next_parcel < self.todo.len() {
+            return false;
+        }
+        let inbox = &self.node.inboxes[self.me as usize];
+        if !inbox.is_full() {
+            return true;
+        }
+        if self.inbox_taken {
+            return false;
+        }
+        self.run_inbox();
+        !self.lent
+    }
+
+    /// Takes the inbox, if it was not taken this turn, and runs what was taken as far as it goes.
+    pub(super) fn run_inbox(&mut self) {
+        if self.lent {
+            return;
+        }
+        if self.next_parcel >= self.todo.len() {
+            self.todo.clear();
+            self.next_parcel = 0;
+            let inbox = &self.node.inboxes[self.me as usize];
+            if self.inbox_taken || !inbox.is_full() {
+                return;
+            }
+            self.inbox_taken = true;
+            let mut taken = std::mem::take(&mut self.taken);
+            inbox.take(&mut taken);
+            self.todo.extend(taken.drain(..).map(Some));
+            self.taken = taken;
+        }
+        self.turn_worked = true;
+        while self.next_parcel < self.todo.len() {
+            let mut parcel = self.todo[self.next_parcel].take().expect("each parcel runs once");
+            self.now = self.now.max(parcel.now);
+            self.last_tick = (self.ticks)();
+            if !self.run_parcel(&mut parcel) {
+                // Lent in the middle: goes on here when the keyspace is back.
+                self.todo[self.next_parcel] = Some(parcel);
+                return;
+            }
+            self.next_parcel += 1;
+            self.next_item = 0;
+            self.send_home(parcel);
+        }
+    }
+
+    /// Runs a parcel from `next_item` on. False when a transaction took the keyspace.
+    fn run_parcel(&mut self, parcel: &mut Parcel) -> bool {
+        while self.next_item < parcel.items.len() {
+            let at = self.next_item;
+            match &parcel.items[at].kind {
+                Kind::Hold(hold) => {
+                    let hold = Arc::clone(hold);
+                    self.next_item += 1;
+                    parcel.ends.push(parcel.replies.len() as u32);
+                    self.owner.lend();
+                    self.lent = true;
+                    self.tally().holds.add(1);
+                    if hold.arrive() {
+                        self.node.wakes[hold.coordinator as usize].wake();
+                    }
+                    return false;
+                }
+                Kind::Thread => {
+                    self.next_item += 1;
+                    let (commands, replies, ends) = parcel.parts();
+                    let item = &commands.items[at];
+                    // The asker's id travels in the reply address: low half, enough to tell it apart here.
+                    let asker = item.to.client as u64;
+                    self.run_thread_part(asker, item.command, commands.args(item), replies);
+                    ends.push(replies.len() as u32);
+                }
+                _ => {
+                    let random = self.random();
+                    let env = env!(self);
+                    let engine = self.owner.get().expect("not lent, so running");
+                    let mut runner = Runner { env, engine, now: parcel.now, random, ticks: self.ticks, last_tick: self.last_tick };
+                    let (commands, replies, ends) = parcel.parts();
+                    self.next_item = runner.run(commands, at, replies, ends);
+                    self.last_tick = runner.last_tick;
+                }
+            }
+        }
+        parcel.depends_on = self.owner.get().map_or(0, |engine| engine.depends_on());
+        true
+    }
+
+    /// Runs a whole parcel on a borrowed keyspace.
+    pub(super) fn run_borrowed(&mut self, engine: &mut Engine, parcel: &mut Parcel) {
+        let random = self.random();
+        let env = env!(self);
+        let last_tick = (self.ticks)();
+        let mut runner = Runner { env, engine, now: parcel.now, random, ticks: self.ticks, last_tick };
+        let (commands, replies, ends) = parcel.parts();
+        let mut at = 0;
+        while at < commands.items.len() {
+            at = runner.run(commands, at, replies, ends);
+        }
+        parcel.depends_on = engine.depends_on();
+    }
+
+    /// This thread's part of a command about connections.
+    pub(super) fn run_thread_part(&mut self, asker: u64, id: CommandId, args: Args<'_>, out: &mut Vec<u8>) {
+        let node = Arc::clone(&self.node);
+        let mut close = Vec::new();
+        if let Some(SessionRun::Threads(part, _)) = node.session_run(id) {
+            let mut threads = Threads {
+                sessions: &mut self.sessions,
+                node: &node,
+                now: self.now,
+                me: self.me,
+                asker,
+                close: &mut close,
+            };
+            part(&mut threads, args, out);
+        } else {
+            // Without a part of its own: a line for the clients in MONITOR.
+            self.show_monitors(args.at(0));
+        }
+        for key in close {
+            self.close_now(key, asker);
+        }
+    }
+
+    /// Sends an answered parcel back to where it came from.
+    fn send_home(&mut self, parcel: Box<Parcel>) {
+        let home = parcel.from as usize;
+        if home == self.me as usize {
+            self.answered.push(parcel);
+            return;
+        }
+        let lane = self.lanes.to[home].as_mut().expect("a lane to every other shard");
+        if lane.push(parcel).is_err() {
+            unreachable!("room for an answer is counted when its request is sent");
+        }
+        self.to_wake[home] = true;
+    }
+}
+
+/// Runs items of a parcel on one keyspace, whoever owns it.
+struct Runner<'a> {
+    env: Env<'a>,
+    engine: &'a mut Engine,
+    now: u64,
+    random: u64,
+    ticks: fn() -> u64,
+    last_tick: u64,
+}
+
+impl Runner<'_> {
+    /// Runs the item at `at` (a unit with all its commands); returns the number of the next.
+    fn run(&mut self, commands: Commands<'_>, at: usize, replies: &mut Vec<u8>, ends: &mut Vec<u32>) -> usize {
+        let item = &commands.items[at];
+        match &item.kind {
+            Kind::Command => {
+                self.run_item(commands, item, replies);
+                ends.push(replies.len() as u32);
+                at + 1
+            }
+            Kind::Unit { commands: count, id, parts, watcher } => {
+                let last = at + *count as usize;
+                let (now, placement) = (self.now, self.env.placement);
+                if let Some(client) = watcher {
+                    let keyspace = &mut self.engine.keyspace;
+                    let dirty = keyspace.is_dirty(*client, now, placement);
+                    keyspace.watch.unwatch(*client);
+                    if dirty {
+                        replies.push(ABORTED);
+                        (at..=last).for_each(|_| ends.push(replies.len() as u32));
+                        return last + 1;
+                    }
+                }
+                ends.push(replies.len() as u32);
+                self.engine.begin_unit(*id, *parts);
+                for item in &commands.items[at + 1..=last] {
+                    self.run_item(commands, item, replies);
+                    ends.push(replies.len() as u32);
+                }
+                self.engine.end_unit();
+                last + 1
+            }
+            Kind::Watch { client } => {
+                let Runner { engine, env, now, .. } = self;
+                for key in commands.args(item).iter() {
+                    engine.keyspace.watch_key(*client, item.db as usize, key, *now, env.placement);
+                }
+                replies.extend_from_slice(b"+OK\r\n");
+                ends.push(replies.len() as u32);
+                at + 1
+            }
+            Kind::Unwatch { client } => {
+                self.engine.keyspace.watch.unwatch(*client);
+                ends.push(replies.len() as u32);
+                at + 1
+            }
+            Kind::Hold(_) | Kind::Thread => unreachable!("only the owner's thread runs these"),
+        }
+    }
+
+    fn run_item(&mut self, commands: Commands<'_>, item: &Item, replies: &mut Vec<u8>) {
+        self.random = self.random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        let job = Job {
+            command: item.command,
+            db: item.db as usize,
+            now: self.now,
+            proto: item.proto,
+            view: item.view,
+            random: self.random,
+        };
+        let ok = run_job(self.env, self.engine, job, commands.args(item), replies);
+        let tick = (self.ticks)();
+        let tally = self.env.tally;
+        tally.processed.add(1);
+        let row = &tally.commands[item.command as usize];
+        row.calls.add(1);
+        row.ticks.add(tick.wrapping_sub(self.last_tick));
+        self.last_tick = tick;
+        if !ok {
+            row.failed.add(1);
+        }
+    }
+}

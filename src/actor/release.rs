@@ -1,0 +1,372 @@
+//! The end of a turn: effects go to the journal, replies to their connections, wakes to whom they concern.
+//!
+//! A reply leaves only when everything it depends on has reached the journal as far as `appendfsync`
+//! demands. What a turn has written to its connections is released as one; a connection's output keeps
+//! its order.
+
+use super::{Actor, attention_bit};
+use crate::base::Millis;
+use crate::journal::Chunk;
+use crate::resp::{Args, Reply};
+use crate::session::{Control, attention, state};
+use crate::shard::{Head, Kind, ReplyTo};
+use crate::structure::heap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// The output of one turn that waits for the journal.
+pub(super) struct Release {
+    /// (shard, chunk) pairs that must be settled first.
+    needs: Vec<(u16, u64)>,
+    /// (connection, its client, bytes of its output that may go then).
+    outputs: Vec<(usize, u64, usize)>,
+}
+
+/// How many expired keys a turn may remove, and how many flushed entries it may free.
+const EXPIRE_PER_TURN: usize = 64;
+const EXPIRE_PER_CRON: usize = 4096;
+const FREE_PER_TURN: usize = 256;
+
+impl Actor {
+    /// Time has passed: called by the driver before it brings what it has harvested.
+    pub fn begin_turn(&mut self, now_micros: u64) {
+        self.now_micros = now_micros;
+        self.now = self.now.max(now_micros / 1000);
+        self.inbox_taken = false;
+        self.turn_worked = false;
+        if self.settings_version != self.node.settings_version() {
+            self.reload_settings();
+        }
+        self.take_back_loan();
+    }
+
+    /// Does the turn's work after harvest, up to the release of replies. True if there was any.
+    pub fn end_turn(&mut self) -> bool {
+        for key in std::mem::take(&mut self.resumed) {
+            self.turn_worked = true;
+            self.consume_input(key);
+        }
+        self.push_out();
+        self.run_inbox();
+        self.run_ready_holds();
+        self.take_answers();
+        self.expire_and_free(EXPIRE_PER_TURN, FREE_PER_TURN);
+        self.hand_over_effects();
+        self.wake_others();
+        self.release();
+        self.turn_worked
+    }
+
+    /// Removes what is past its time and frees what was flushed, a little of each.
+    fn expire_and_free(&mut self, expire: usize, free: usize) {
+        let (now, node) = (self.now, Arc::clone(&self.node));
+        if now == self.last_expire && expire == EXPIRE_PER_TURN {
+            return;
+        }
+        let Some(engine) = self.owner.get() else { return };
+        self.last_expire = now;
+        if node.active_expire.load(Ordering::Relaxed) {
+            let (keyspace, effects) = engine.split();
+            if keyspace.expire_some(now, expire, effects) {
+                self.turn_worked = true;
+            }
+        }
+        if engine.keyspace.free_some(free) {
+            self.turn_worked = true;
+        }
+    }
+
+    fn hand_over_effects(&mut self) {
+        let chunk = self.owner.get().and_then(|engine| engine.effects_to_send());
+        self.send_chunk(chunk);
+    }
+
+    pub(super) fn send_chunk(&mut self, chunk: Option<Chunk>) {
+        let Some(chunk) = chunk else { return };
+        // The queue has room for far more than `is_journal_congested` lets in; when the disk stalls all
+        // the same, the shard waits here rather than lose the order of its chunks.
+        if self.node.control.send(Control::Chunk(chunk)).is_err() {
+            self.node.attend(attention::WRITE_ERROR, true);
+        }
+        self.node.control_wake.wake();
+    }
+
+    /// The journal is so far behind that the shard should not take in more work.
+    pub(super) fn is_journal_congested(&self) -> bool {
+        let control = &self.node.control;
+        self.node.journal.is_on() && control.len() * 2 > control.capacity().unwrap_or(usize::MAX)
+    }
+
+    fn wake_others(&mut self) {
+        for j in 0..self.to_wake.len() {
+            if std::mem::take(&mut self.to_wake[j]) {
+                self.node.wakes[j].wake();
+            }
+        }
+    }
+
+    /// Lets go what may go: this turn's output, and that of earlier turns whose chunks have settled.
+    fn release(&mut self) {
+        while self.releases.front().is_some_and(|r| self.is_settled(&r.needs)) {
+            self.turn_worked = true;
+            let Some(release) = self.releases.pop_front() else { break };
+            for (key, client, bytes) in release.outputs {
+                let Some(session) = self.sessions.get_mut(key).filter(|s| s.id == client) else { continue };
+                session.held_turns -= 1;
+                session.releasable += bytes;
+                session.held_bytes -= bytes;
+                self.note_sendable(key);
+            }
+        }
+        let needs: Vec<(u16, u64)> = if self.node.journal.is_on() {
+            let all = self.depends.iter().enumerate().filter(|(_, chunk)| **chunk > 0);
+            all.map(|(j, chunk)| (j as u16, *chunk)).collect()
+        } else {
+            Vec::new()
+        };
+        self.depends.fill(0);
+        if self.with_output.is_empty() {
+            return;
+        }
+        self.turn_worked = true;
+        let settled = needs.is_empty() || self.is_settled(&needs);
+        let mut outputs = Vec::new();
+        for key in std::mem::take(&mut self.with_output) {
+            let Some(session) = self.sessions.get_mut(key) else { continue };
+            session.has_output = false;
+            if settled && session.held_turns == 0 {
+                session.releasable = session.out.len();
+                self.note_sendable(key);
+            } else {
+                let bytes = session.out.len() - session.releasable - session.held_bytes;
+                session.held_bytes += bytes;
+                session.held_turns += 1;
+                outputs.push((key, session.id, bytes));
+            }
+        }
+        if !outputs.is_empty() {
+            self.releases.push_back(Release { needs, outputs });
+        }
+    }
+
+    fn is_settled(&self, needs: &[(u16, u64)]) -> bool {
+        needs.iter().all(|(shard, chunk)| self.node.journal.is_settled(*shard, *chunk))
+    }
+
+    /// Whether output that waited for the journal may go now.
+    pub(super) fn has_releasable(&self) -> bool {
+        self.releases.front().is_some_and(|r| self.is_settled(&r.needs))
+    }
+
+    fn note_sendable(&mut self, key: usize) {
+        let session = &mut self.sessions[key];
+        if !session.sendable_listed {
+            session.sendable_listed = true;
+            self.sendable.push(key);
+        }
+    }
+
+    /// For the driver: each connection that has something to send or to end, once.
+    pub fn next_sendable(&mut self) -> Option<usize> {
+        let key = self.sendable.pop()?;
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.sendable_listed = false;
+        }
+        Some(key)
+    }
+
+    /// Takes the output that may go, unless a send is under way. `spare` is an empty buffer to go on with.
+    pub fn take_output(&mut self, key: usize, spare: &mut Vec<u8>) -> Option<Vec<u8>> {
+        let session = self.sessions.get_mut(key)?;
+        if session.sending || session.releasable == 0 {
+            return None;
+        }
+        let ready = session.releasable;
+        session.releasable = 0;
+        let output = if ready == session.out.len() {
+            std::mem::replace(&mut session.out, std::mem::take(spare))
+        } else {
+            let rest = session.out.split_off(ready);
+            std::mem::replace(&mut session.out, rest)
+        };
+        session.sending = true;
+        session.in_flight = output.len();
+        Some(output)
+    }
+
+    /// A send was taken by the kernel whole.
+    pub fn sent(&mut self, key: usize, bytes: usize) {
+        self.tally().bytes_out.add(bytes as u64);
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.sending = false;
+        session.in_flight = 0;
+        session.bytes_out += bytes as u64;
+        if session.releasable > 0 || session.is(state::CLOSING) {
+            self.note_sendable(key);
+        }
+    }
+
+    /// Whether a connection that shall close has nothing more to send.
+    pub fn may_close(&self, key: usize) -> bool {
+        self.sessions.get(key).is_some_and(|s| {
+            s.is(state::CLOSING) && !s.sending && s.out.is_empty() && s.pending.is_empty()
+        })
+    }
+
+    /// For the driver: connections to close without waiting for their output.
+    pub fn take_closing(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.closing)
+    }
+
+    /// For the driver: how long this thread shall sleep, all of it (DEBUG SLEEP).
+    pub fn take_sleep_micros(&mut self) -> u64 {
+        std::mem::take(&mut self.sleep_micros)
+    }
+
+    /// Ends a connection: at once, or, if it is the one that asked, after its reply.
+    pub(super) fn close_now(&mut self, key: usize, asker: u64) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.set(state::CLOSING, true);
+        if session.id as u32 == asker as u32 {
+            self.note_output(key);
+        } else {
+            self.closing.push(key);
+        }
+    }
+
+    fn reload_settings(&mut self) {
+        self.settings_version = self.node.settings_version();
+        self.settings = self.node.settings();
+        self.apply_settings();
+    }
+
+    /// What follows from the settings and is kept ready for the hot path.
+    pub(super) fn apply_settings(&mut self) {
+        let micros = self.settings.slowlog_log_slower_than;
+        self.slow_ticks = if micros < 0 { u64::MAX } else { (micros as f64 * self.node.facts.ticks_per_micro) as u64 };
+        let journaling = self.node.journal.is_on();
+        if let Some(engine) = self.owner.get() {
+            engine.journaling = journaling;
+        }
+    }
+
+    /// Housekeeping that needs no turn: called by the driver about ten times a second.
+    pub fn cron(&mut self, now: Millis) {
+        self.now = self.now.max(now);
+        self.expire_and_free(EXPIRE_PER_CRON, FREE_PER_TURN);
+        self.check_memory();
+        self.check_connections();
+        if attention_bit(&self.node, attention::PAUSE) {
+            self.end_pause();
+        }
+    }
+
+    /// Memory as INFO shows it, and whether commands that add to it are refused.
+    fn check_memory(&mut self) {
+        let used = heap::used();
+        self.node.used_memory.store(used, Ordering::Relaxed);
+        self.node.used_memory_peak.fetch_max(used, Ordering::Relaxed);
+        let limit = self.settings.maxmemory;
+        self.over_limit = limit > 0 && used > limit;
+    }
+
+    /// Closes who has been idle too long or lets too much output pile up; adds up buffers for INFO.
+    fn check_connections(&mut self) {
+        let (now, timeout) = (self.now, self.settings.timeout as u64 * 1000);
+        let limit = self.settings.client_output_buffer_limit[0];
+        let (mut bytes, mut largest_in, mut largest_out) = (0, 0, 0);
+        let mut close = Vec::new();
+        for (key, session) in &mut self.sessions {
+            bytes += session.buffer_bytes();
+            largest_in = largest_in.max(session.input.capacity());
+            largest_out = largest_out.max(session.output_bytes());
+            if timeout > 0 && now.saturating_sub(session.last_active) > timeout && !session.is(state::MONITOR) {
+                close.push(key);
+            }
+            let output = session.output_bytes() as u64;
+            if limit.soft_bytes > 0 && output > limit.soft_bytes {
+                let since = *session.soft_limit_since.get_or_insert(now);
+                if now - since > limit.soft_seconds * 1000 {
+                    close.push(key);
+                }
+            } else {
+                session.soft_limit_since = None;
+            }
+        }
+        let tally = self.tally();
+        tally.client_bytes.set(bytes as u64);
+        tally.largest_input.set(largest_in as u64);
+        tally.largest_output.set(largest_out as u64);
+        for key in close {
+            self.close_now(key, 0);
+        }
+    }
+
+    /// A client may not make this shard keep more unread input than `client-query-buffer-limit`.
+    pub(super) fn check_query_buffer(&mut self, key: usize) {
+        let limit = self.settings.client_query_buffer_limit as usize;
+        let Some(session) = self.sessions.get(key) else { return };
+        let queued = session.multi.as_ref().map_or(0, |m| m.bytes());
+        if session.input.len() + queued > limit {
+            self.tally().query_buffer_limit_closed.add(1);
+            tracing::warn!(client = session.id, addr = %session.peer.addr, "Closing client that reached max query buffer length");
+            self.close_now(key, 0);
+        }
+    }
+
+    /// Output limits are looked at when output grows: a hard limit closes at once.
+    pub fn check_output(&mut self, key: usize) {
+        let limit = self.settings.client_output_buffer_limit[0].hard_bytes;
+        let Some(session) = self.sessions.get(key) else { return };
+        if limit > 0 && session.output_bytes() as u64 > limit {
+            self.tally().output_limit_closed.add(1);
+            tracing::warn!(client = session.id, addr = %session.peer.addr, "Closing client for overcoming of output buffer limits");
+            self.close_now(key, 0);
+        }
+    }
+
+    /// MONITOR: one line about a command to every shard that may have a client listening.
+    pub(super) fn feed_monitors(&mut self, key: usize, id: u16, args: Args<'_>) {
+        use crate::command::flag;
+        if self.node.table.spec(id).has(flag::ADMIN) {
+            return;
+        }
+        let session = &self.sessions[key];
+        let mut line = Vec::new();
+        let text = format!(
+            "{}.{:06} [{} {}]",
+            self.now_micros / 1_000_000,
+            self.now_micros % 1_000_000,
+            session.db,
+            session.peer.addr
+        );
+        line.extend_from_slice(text.as_bytes());
+        for arg in args.iter() {
+            line.push(b' ');
+            crate::base::quote::write_quoted(&mut line, arg);
+        }
+        let Some(monitor) = self.node.table.find(b"monitor") else { return };
+        let head = Head { command: monitor, ..Head::default() };
+        let args: crate::resp::ArgsBuf = [&line].into_iter().collect();
+        for shard in 0..self.node.shards() {
+            if shard == self.me {
+                self.show_monitors(&line);
+            } else {
+                let nobody = ReplyTo { conn: u32::MAX, ..ReplyTo::default() };
+                self.parcel(shard).push(nobody, Kind::Thread, head, args.as_args());
+            }
+        }
+    }
+
+    /// Shows a line to this shard's clients in MONITOR.
+    pub(super) fn show_monitors(&mut self, line: &[u8]) {
+        let line = String::from_utf8_lossy(line).into_owned();
+        let keys: Vec<usize> = self.sessions.iter().filter(|(_, s)| s.is(state::MONITOR)).map(|(k, _)| k).collect();
+        for key in keys {
+            let session = &mut self.sessions[key];
+            let proto = session.proto;
+            Reply::new(&mut session.out, proto).simple(&line);
+            self.note_output(key);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Runs command lines against keyspaces as the engine would, and keeps what a test wants to look at:
+//! the reply's bytes, the effects that would be journaled, the number of changes. Test code only.
+
+use super::{ClientView, CommandTable, Error, Exec, Looked, Run};
+use crate::base::Millis;
+use crate::config::Settings;
+use crate::journal::{Chunk, ChunkWriter};
+use crate::keyspace::{Keys, Keyspace, Placement, Reach};
+use crate::resp::{Args, ArgsBuf, Limits, Parsed, Parser, Proto, Reply};
+use crate::structure::{Object, Value};
+
+/// One or several shards, all of them in reach of every command, and a clock that stands still.
+pub(crate) struct Bench {
+    pub keyspaces: Vec<Keyspace>,
+    pub placement: Placement,
+    pub table: CommandTable,
+    pub settings: Settings,
+    pub db: usize,
+    pub now: Millis,
+    pub random: u64,
+    pub client: ClientView,
+    pub proto: Proto,
+    /// How many changes the last command reported.
+    pub changes: u64,
+    /// What it left in the journal.
+    pub effects: Vec<Effect>,
+}
+
+/// A journaled command and its database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Effect {
+    pub db: usize,
+    pub args: Vec<Vec<u8>>,
+}
+
+pub(crate) const START: Millis = 1_700_000_000_000;
+
+impl Bench {
+    pub fn new() -> Bench {
+        Bench::with_shards(1)
+    }
+
+    pub fn with_shards(shards: u16) -> Bench {
+        Bench {
+            keyspaces: (0..shards).map(|shard| Keyspace::new(shard, 16)).collect(),
+            placement: Placement::new(shards, [1, 2, 3, 4]),
+            table: CommandTable::new(&[]).unwrap(),
+            settings: Settings::default(),
+            db: 0,
+            now: START,
+            random: 0,
+            client: ClientView::default(),
+            proto: Proto::Resp2,
+            changes: 0,
+            effects: Vec::new(),
+        }
+    }
+
+    /// Runs one command and returns its reply's bytes.
+    pub fn run<A: AsRef<[u8]>>(&mut self, args: impl IntoIterator<Item = A>) -> Vec<u8> {
+        let args: ArgsBuf = args.into_iter().collect();
+        let args = args.as_args();
+        let found = match self.table.look_up(args.at(0), args.get(1)) {
+            Looked::Found(id) => self.table.spec(id),
+            _ => panic!("no command {:?}", String::from_utf8_lossy(args.at(0))),
+        };
+        let mut out = Vec::new();
+        if !found.arity_fits(args.len()) {
+            let text = format!("ERR wrong number of arguments for '{}' command", found.name);
+            Reply::new(&mut out, self.proto).error(&text);
+            return out;
+        }
+        let (Run::Keys(handler) | Run::Split(handler, _) | Run::Every(handler, _) | Run::Cursor(handler)) =
+            found.run
+        else {
+            panic!("{} does not run on keys", found.name)
+        };
+        let reach = match &mut self.keyspaces[..] {
+            [one] => Reach::One(one),
+            several => Reach::Held(several.iter_mut().collect()),
+        };
+        let mut effects = ChunkWriter::new(0);
+        let mut exec = Exec {
+            keys: Keys::new(reach, self.db, self.now, &self.placement, Some(&mut effects)),
+            reply: Reply::new(&mut out, self.proto),
+            settings: &self.settings,
+            random: self.random,
+            client: self.client,
+        };
+        exec.keys.set_no_touch(self.client.no_touch);
+        let result = handler(&mut exec, args);
+        let (changes, own_effect) = exec.keys.outcome();
+        if changes > 0 && !own_effect {
+            exec.keys.effect(args.iter());
+        }
+        self.changes = changes;
+        self.effects = effects.take().map_or(Vec::new(), |chunk| decoded(&chunk));
+        if let Err(error) = result {
+            assert_eq!(changes, 0, "{} failed after it changed something", found.name);
+            out.clear();
+            Reply::new(&mut out, self.proto).error(Error::line(&error));
+        }
+        out
+    }
+
+    /// Runs a command line whose arguments hold no spaces; `""` stands for an empty argument. The
+    /// reply is shown with `\r\n` as a space, so that tests read well.
+    pub fn line(&mut self, line: &str) -> String {
+        let out = self.run(line.split(' ').map(|a| if a == "\"\"" { "" } else { a }));
+        let shown = String::from_utf8_lossy(&out).replace("\r\n", " ");
+        shown.trim_end().to_owned()
+    }
+
+    /// The effects of the last command as lines, each with its database if it is not 0.
+    pub fn journal(&self) -> Vec<String> {
+        let line = |effect: &Effect| {
+            let words: Vec<_> = effect.args.iter().map(|a| String::from_utf8_lossy(a)).collect();
+            let db = if effect.db == 0 { String::new() } else { format!("{}: ", effect.db) };
+            db + &words.join(" ")
+        };
+        self.effects.iter().map(line).collect()
+    }
+
+    /// Every live key with its database, value and deadline, in order.
+    pub fn state(&mut self) -> Vec<(usize, Vec<u8>, Vec<u8>, Option<Millis>)> {
+        let mut state = Vec::new();
+        for keyspace in &self.keyspaces {
+            for db in 0..keyspace.databases() {
+                for entry in keyspace.db(db).table().iter() {
+                    if entry.expire_at().is_none_or(|at| at > self.now) {
+                        let value = match entry.value() {
+                            Value::Int(n) => n.to_string().into_bytes(),
+                            Value::Bytes(bytes) => bytes.to_vec(),
+                            Value::Object(Object::Bytes(bytes)) => bytes.to_vec(),
+                        };
+                        state.push((db, entry.key().to_vec(), value, entry.expire_at()));
+                    }
+                }
+            }
+        }
+        state.sort();
+        state
+    }
+}
+
+fn decoded(chunk: &Chunk) -> Vec<Effect> {
+    let (mut spans, mut inline, mut effects) = (Vec::new(), Vec::new(), Vec::new());
+    let (limits, mut at) = (Limits::new(i64::MAX, true), 0);
+    while at < chunk.bytes.len() {
+        let run = chunk.dbs.iter().rfind(|run| run.at <= at).unwrap();
+        let bytes = &chunk.bytes[at..];
+        let Ok(Parsed::Command(used)) = Parser::new().next(bytes, &limits, &mut spans, &mut inline) else {
+            panic!("the journal holds no command at {at}")
+        };
+        let args = Args::new(bytes, &spans).iter().map(<[u8]>::to_vec).collect();
+        effects.push(Effect { db: run.db as usize, args });
+        at += used;
+    }
+    effects
+}
+
+/// Runs a line and compares what it leaves in the journal.
+pub(crate) fn expect_journal(bench: &mut Bench, line: &str, effects: &[&str]) {
+    bench.line(line);
+    assert_eq!(bench.journal(), effects, "{line}");
+}
+
+/// Runs lines and compares each reply (`\r\n` shown as a space).
+pub(crate) fn expect(bench: &mut Bench, lines: &[(&str, &str)]) {
+    for (line, reply) in lines {
+        assert_eq!(bench.line(line), *reply, "{line}");
+    }
+}

@@ -1,0 +1,118 @@
+//! From a command and its arguments to the shards concerned.
+
+use crate::base::ShardId;
+use crate::command::spec::KeysError;
+use crate::command::{CommandSpec, Run};
+use crate::keyspace::Placement;
+use crate::resp::{Args, ArgsBuf};
+
+/// A small ordered set of shards.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardSet(Vec<ShardId>);
+
+impl ShardSet {
+    pub fn all(shards: ShardId) -> Self {
+        ShardSet((0..shards).collect())
+    }
+
+    pub fn insert(&mut self, shard: ShardId) {
+        if let Err(at) = self.0.binary_search(&shard) {
+            self.0.insert(at, shard);
+        }
+    }
+
+    pub fn extend(&mut self, other: &ShardSet) {
+        other.0.iter().for_each(|s| self.insert(*s));
+    }
+
+    pub fn as_slice(&self) -> &[ShardId] {
+        &self.0
+    }
+
+    /// The only member.
+    pub fn single(&self) -> Option<ShardId> {
+        if let [one] = self.0[..] { Some(one) } else { None }
+    }
+}
+
+/// The form in which a command runs.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// At home, by the session.
+    Session,
+    /// As it is, on this shard.
+    One(ShardId),
+    /// In parts, on these shards.
+    Split(ShardSet),
+    /// On every shard.
+    Every,
+    /// On keyspaces held together.
+    Hold(ShardSet),
+}
+
+/// Plans one command of a valid arity.
+pub fn plan(spec: &CommandSpec, args: Args<'_>, placement: &Placement) -> Result<Plan, KeysError> {
+    Ok(match spec.run {
+        Run::Session | Run::Container => Plan::Session,
+        Run::Every(..) => Plan::Every,
+        Run::Cursor(_) => Plan::One(cursor_shard(args, placement)),
+        Run::Keys(_) => {
+            let shards = shards_of(spec, args, placement)?;
+            match shards.as_slice() {
+                [] => Plan::One(0),
+                [one] => Plan::One(*one),
+                _ => Plan::Hold(shards),
+            }
+        }
+        Run::Split(..) => {
+            let shards = shards_of(spec, args, placement)?;
+            match shards.as_slice() {
+                [] => Plan::One(0),
+                [one] => Plan::One(*one),
+                _ => Plan::Split(shards),
+            }
+        }
+    })
+}
+
+fn shards_of(spec: &CommandSpec, args: Args<'_>, placement: &Placement) -> Result<ShardSet, KeysError> {
+    let mut shards = ShardSet::default();
+    spec.each_key(args, |at, _| shards.insert(placement.shard(args.at(at))))?;
+    Ok(shards)
+}
+
+/// The shard a SCAN cursor stands in: its low bits. A cursor that is no number goes anywhere and is
+/// refused there.
+fn cursor_shard(args: Args<'_>, placement: &Placement) -> ShardId {
+    let cursor: u64 = args.get(1).and_then(|c| std::str::from_utf8(c).ok()?.parse().ok()).unwrap_or(0);
+    let shard = cursor & ((1 << crate::base::limits::SHARD_BITS) - 1);
+    if shard < placement.shards() as u64 { shard as ShardId } else { 0 }
+}
+
+/// The part of a `Run::Split` command that belongs to one shard: its name and that shard's keys (with
+/// their values), in the order given. `took` is told the position of each key among all keys.
+pub fn split(
+    spec: &CommandSpec,
+    args: Args<'_>,
+    placement: &Placement,
+    shard: ShardId,
+    mut took: impl FnMut(usize),
+) -> ArgsBuf {
+    let step = split_step(spec);
+    let mut part = ArgsBuf::new();
+    part.push(args.at(0));
+    for (position, at) in (1..args.len()).step_by(step).enumerate() {
+        if placement.shard(args.at(at)) == shard {
+            took(position);
+            (at..at + step).for_each(|i| part.push(args.at(i)));
+        }
+    }
+    part
+}
+
+fn split_step(spec: &CommandSpec) -> usize {
+    match spec.keys[0].find {
+        crate::command::spec::Find::Range { step, .. } => step,
+        _ => 1,
+    }
+}

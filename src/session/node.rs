@@ -1,0 +1,228 @@
+//! The process as all its shards see it. Everything in here is shared between threads: immutable since
+//! start, an atomic, or behind a lock that no command takes on its ordinary path.
+
+use super::commands::{self, SessionRun};
+use super::{JournalMarks, Slowlog};
+use crate::base::{Millis, ShardId};
+use crate::bridge::{Cell, Inbox, Wake, mail::Sender};
+use crate::command::{CommandId, CommandTable};
+use crate::config::Settings;
+use crate::journal::Chunk;
+use crate::keyspace::Placement;
+use crate::shard::{Engine, ErrorCounts, Parcel, Tally, UnitId};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::*};
+use std::sync::{Arc, Mutex, RwLock};
+
+/// What a shard has for the control plane.
+pub enum Control {
+    /// A turn's effects, for the journal.
+    Chunk(Chunk),
+    /// CONFIG SET changed these parameters (a log level, the fsync policy ...).
+    SettingsChanged(Vec<&'static str>),
+    /// Write the configuration file anew; the answer goes back as an error text or nothing.
+    RewriteConfig(Sender<Result<(), String>>),
+    /// Stop the process, as SHUTDOWN or a signal asked.
+    Shutdown { force: bool, now: bool },
+    /// Write everything handed over so far, then answer (DEBUG LOADAOF, SHUTDOWN).
+    Flush(Sender<Result<(), String>>),
+}
+
+/// Facts fixed at start, for INFO and friends.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    pub run_id: String,
+    pub executable: String,
+    pub config_file: String,
+    pub pid: u32,
+    pub tcp_port: u16,
+    pub started: Millis,
+    pub os: String,
+    pub total_system_memory: u64,
+    pub ticks_per_micro: f64,
+}
+
+/// CLIENT PAUSE: until when, and whether reads pause too.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Pause {
+    pub until: Millis,
+    pub all: bool,
+}
+
+/// Bits of `Node::attention`: why commands cannot simply run.
+pub mod attention {
+    pub const PAUSE: u32 = 1 << 0;
+    /// Somebody watches with MONITOR.
+    pub const MONITOR: u32 = 1 << 1;
+    /// The journal has failed: writes are refused.
+    pub const WRITE_ERROR: u32 = 1 << 2;
+}
+
+pub struct Node {
+    pub placement: Placement,
+    pub table: CommandTable,
+    pub cells: Box<[Cell<Engine>]>,
+    session_runs: Box<[Option<SessionRun>]>,
+    pub inboxes: Box<[Inbox<Box<Parcel>>]>,
+    pub wakes: Box<[Wake]>,
+    pub tallies: Box<[Tally]>,
+    pub journal: JournalMarks,
+    pub slowlog: Slowlog,
+    pub errors: ErrorCounts,
+    pub facts: Facts,
+    pub control: Sender<Control>,
+    /// Wakes the control plane when something was sent.
+    pub control_wake: Wake,
+    /// Bits of `attention`.
+    pub attention: AtomicU32,
+    pub active_expire: AtomicBool,
+    pub loading: AtomicBool,
+    settings: RwLock<Arc<Settings>>,
+    settings_version: AtomicU64,
+    pause: Mutex<Pause>,
+    next_client: AtomicU64,
+    next_unit: AtomicU64,
+    /// Connections over all shards, against `maxclients`.
+    pub connected: AtomicU64,
+    /// Clients in MONITOR.
+    pub monitors: AtomicU32,
+    /// Bytes the process has allocated, refreshed by the shards every turn (`used_memory`), and the most so far.
+    pub used_memory: AtomicU64,
+    pub used_memory_peak: AtomicU64,
+    /// INFO's instantaneous rates, refreshed by the metrics actor.
+    pub ops_per_sec: AtomicU64,
+    pub input_kbps: AtomicU64,
+    pub output_kbps: AtomicU64,
+    /// Counters' values at the last CONFIG RESETSTAT.
+    pub baseline: Mutex<super::commands::info::Baseline>,
+    pub journal_errors: Mutex<Option<String>>,
+    pub journal_bytes: AtomicU64,
+    pub clock_offset: AtomicI64,
+}
+
+impl Node {
+    pub fn new(
+        placement: Placement,
+        table: CommandTable,
+        settings: Settings,
+        facts: Facts,
+        control: Sender<Control>,
+        cells: Box<[Cell<Engine>]>,
+    ) -> Node {
+        let shards = placement.shards();
+        let commands = table.len();
+        let session_runs = table.rows().map(|(_, row)| commands::find(&row.full_name)).collect();
+        Node {
+            placement,
+            table,
+            cells,
+            session_runs,
+            inboxes: (0..shards).map(|_| Inbox::default()).collect(),
+            wakes: (0..shards).map(|_| Wake::default()).collect(),
+            tallies: (0..shards).map(|_| Tally::new(commands)).collect(),
+            journal: JournalMarks::new(shards),
+            slowlog: Slowlog::default(),
+            errors: ErrorCounts::default(),
+            facts,
+            control,
+            control_wake: Wake::default(),
+            attention: AtomicU32::new(0),
+            active_expire: AtomicBool::new(true),
+            loading: AtomicBool::new(false),
+            settings: RwLock::new(Arc::new(settings)),
+            settings_version: AtomicU64::new(1),
+            pause: Mutex::new(Pause::default()),
+            next_client: AtomicU64::new(1),
+            next_unit: AtomicU64::new(1),
+            connected: AtomicU64::new(0),
+            monitors: AtomicU32::new(0),
+            used_memory: AtomicU64::new(0),
+            used_memory_peak: AtomicU64::new(0),
+            ops_per_sec: AtomicU64::new(0),
+            input_kbps: AtomicU64::new(0),
+            output_kbps: AtomicU64::new(0),
+            baseline: Mutex::default(),
+            journal_errors: Mutex::new(None),
+            journal_bytes: AtomicU64::new(0),
+            clock_offset: AtomicI64::new(0),
+        }
+    }
+
+    pub fn shards(&self) -> ShardId {
+        self.placement.shards()
+    }
+
+    /// The handler of a command that concerns the session.
+    pub fn session_run(&self, id: CommandId) -> Option<SessionRun> {
+        self.session_runs[id as usize]
+    }
+
+    /// Why the journal stopped taking effects, if it has.
+    pub fn journal_error(&self) -> String {
+        self.journal_errors.lock().unwrap_or_else(|e| e.into_inner()).clone().unwrap_or_default()
+    }
+
+    pub fn next_client(&self) -> u64 {
+        self.next_client.fetch_add(1, Relaxed)
+    }
+
+    pub fn next_unit(&self) -> UnitId {
+        self.next_unit.fetch_add(1, Relaxed)
+    }
+
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.read().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    /// Changes whenever the settings do: shards compare it once per turn.
+    #[inline]
+    pub fn settings_version(&self) -> u64 {
+        self.settings_version.load(Acquire)
+    }
+
+    /// Replaces the settings if `change` makes new ones; only one change at a time.
+    pub fn change_settings<E>(&self, change: impl FnOnce(&Settings) -> Result<Settings, E>) -> Result<(), E> {
+        let mut current = self.settings.write().unwrap_or_else(|e| e.into_inner());
+        *current = Arc::new(change(&current)?);
+        self.settings_version.fetch_add(1, Release);
+        Ok(())
+    }
+
+    pub fn attend(&self, bit: u32, on: bool) {
+        if on {
+            self.attention.fetch_or(bit, Release);
+        } else {
+            self.attention.fetch_and(!bit, Release);
+        }
+    }
+
+    #[inline]
+    pub fn attention(&self) -> u32 {
+        self.attention.load(Acquire)
+    }
+
+    pub fn pause(&self) -> Pause {
+        *self.pause.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// CLIENT PAUSE and UNPAUSE. A pause is never shortened by a later, weaker one (Redis's rule), except
+    /// by UNPAUSE (`until` 0).
+    pub fn set_pause(&self, wanted: Pause) {
+        let mut pause = self.pause.lock().unwrap_or_else(|e| e.into_inner());
+        *pause = if wanted.until == 0 {
+            wanted
+        } else {
+            Pause { until: pause.until.max(wanted.until), all: wanted.all || pause.all && pause.until > 0 }
+        };
+        self.attend(attention::PAUSE, pause.until > 0);
+    }
+
+    /// Wakes every shard, so that each looks at what has changed.
+    pub fn wake_all(&self) {
+        self.wakes.iter().for_each(Wake::wake);
+    }
+
+    /// Sums a counter over the shards.
+    pub fn sum(&self, counter: impl Fn(&Tally) -> u64) -> u64 {
+        self.tallies.iter().map(counter).sum()
+    }
+}

@@ -1,0 +1,179 @@
+//! What one shard has for another in one turn: commands in the order of their connections, and, on the
+//! way back, their replies. One allocation family that travels there and home and is used again.
+//!
+//! ```text
+//! items   [ SET conn 3 ][ GET conn 9 ][ UNIT of 2 ][ SET ][ INCR ] ...
+//! spans    -- where each argument lies --
+//! bytes    SETkey:1value...GETkey:7...          (arguments only, copied once from the receive buffer)
+//! replies  +OK\r\n$5\r\nhello\r\n...            (filled by the owner)
+//! ends     5, 16, ...                           (end of each item's reply in `replies`)
+//! ```
+
+use crate::base::{Millis, ShardId};
+use crate::command::{ClientView, CommandId};
+use crate::resp::{Args, Proto, Span};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Names a transaction over several shards, in the journal and between shards; unique per process.
+pub type UnitId = u64;
+
+/// The connection at home that waits for a reply, and which of its replies this is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReplyTo {
+    /// Index of the connection at its home shard.
+    pub conn: u32,
+    /// The low half of the client id: a late reply never reaches a later connection in the same place.
+    pub client: u32,
+    /// Number of the reply in the connection's order.
+    pub slot: u32,
+    /// Number of the fragment, when the reply is made of several.
+    pub fragment: u16,
+}
+
+pub enum Kind {
+    /// One command, one reply.
+    Command,
+    /// The `commands` items that follow run as one block under one time; each replies. The header's own
+    /// reply is empty, or one byte when a watched key had changed: then nothing ran.
+    Unit { commands: u32, id: UnitId, parts: u16, watcher: Option<u64> },
+    /// Lend the keyspace to this transaction and wait for its return. No reply.
+    Hold(Arc<Hold>),
+    /// The arguments are keys that this client watches from here on. Replies `+OK`.
+    Watch { client: u64 },
+    /// A client is gone or has given up its watches. No reply.
+    Unwatch { client: u64 },
+    /// For the shard's own thread, which knows its connections (CLIENT LIST, CLIENT KILL ...).
+    Thread,
+}
+
+pub struct Item {
+    pub to: ReplyTo,
+    pub kind: Kind,
+    pub command: CommandId,
+    pub db: u16,
+    pub proto: Proto,
+    pub view: ClientView,
+    first_span: u32,
+    argc: u32,
+}
+
+#[derive(Default)]
+pub struct Parcel {
+    pub from: ShardId,
+    pub items: Vec<Item>,
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+    pub replies: Vec<u8>,
+    pub ends: Vec<u32>,
+    /// Holds something only the owner's thread may do: not for borrowers.
+    pub owner_only: bool,
+    /// The sender's time at the push.
+    pub now: Millis,
+    /// The shard whose keyspace it ran on.
+    pub owner: ShardId,
+    /// Number of the owner's journal chunk that the replies depend on; 0 for none.
+    pub depends_on: u64,
+}
+
+impl Parcel {
+    /// Adds one command. The arguments are copied.
+    pub fn push(&mut self, to: ReplyTo, kind: Kind, head: Head, args: Args<'_>) {
+        let first_span = self.spans.len() as u32;
+        for arg in args.iter() {
+            self.spans.push(Span { start: self.bytes.len() as u32, len: arg.len() as u32 });
+            self.bytes.extend_from_slice(arg);
+        }
+        self.owner_only |= matches!(kind, Kind::Hold(_) | Kind::Thread);
+        let Head { command, db, proto, view } = head;
+        self.items.push(Item { to, kind, command, db, proto, view, first_span, argc: args.len() as u32 });
+    }
+
+    /// Adds something that has no arguments.
+    pub fn push_bare(&mut self, to: ReplyTo, kind: Kind) {
+        self.push(to, kind, Head::default(), Args::new(&[], &[]));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub fn args(&self, item: &Item) -> Args<'_> {
+        Args::new(&self.bytes, &self.spans[item.first_span as usize..][..item.argc as usize])
+    }
+
+    /// Bytes of commands, for the limits on what may be under way.
+    pub fn bytes_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Splits into what a runner reads and what it writes.
+    pub fn parts(&mut self) -> (Commands<'_>, &mut Vec<u8>, &mut Vec<u32>) {
+        let Parcel { items, bytes, spans, replies, ends, .. } = self;
+        (Commands { items, bytes, spans }, replies, ends)
+    }
+
+    /// Empties it for its next journey. A parcel that grew past reason gives its memory back.
+    pub fn reset(&mut self) {
+        const KEEP: usize = 1 << 20;
+        if self.bytes.capacity() > KEEP || self.replies.capacity() > KEEP {
+            *self = Parcel::default();
+        }
+        self.items.clear();
+        self.bytes.clear();
+        self.spans.clear();
+        self.replies.clear();
+        self.ends.clear();
+        self.owner_only = false;
+        self.depends_on = 0;
+    }
+}
+
+/// The reading half of a parcel while its replies are written.
+#[derive(Clone, Copy)]
+pub struct Commands<'a> {
+    pub items: &'a [Item],
+    bytes: &'a [u8],
+    spans: &'a [Span],
+}
+
+impl<'a> Commands<'a> {
+    pub fn args(&self, item: &Item) -> Args<'a> {
+        Args::new(self.bytes, &self.spans[item.first_span as usize..][..item.argc as usize])
+    }
+}
+
+/// What a command needs beside its arguments.
+#[derive(Clone, Copy, Default)]
+pub struct Head {
+    pub command: CommandId,
+    pub db: u16,
+    pub proto: Proto,
+    pub view: ClientView,
+}
+
+/// A transaction that holds whole keyspaces. Every shard of `shards` lends its own when it reaches the
+/// transaction's place; when all have, the coordinator runs.
+pub struct Hold {
+    pub id: UnitId,
+    pub coordinator: ShardId,
+    /// Ascending.
+    pub shards: Vec<ShardId>,
+    arrived: AtomicUsize,
+}
+
+impl Hold {
+    pub fn new(id: UnitId, coordinator: ShardId, shards: Vec<ShardId>) -> Self {
+        debug_assert!(shards.windows(2).all(|w| w[0] < w[1]));
+        Hold { id, coordinator, shards, arrived: AtomicUsize::new(0) }
+    }
+
+    /// One more shard has lent its keyspace. True for the last.
+    pub fn arrive(&self) -> bool {
+        self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.shards.len()
+    }
+
+    pub fn is_complete(&self) -> bool {
+        self.arrived.load(Ordering::Acquire) == self.shards.len()
+    }
+}

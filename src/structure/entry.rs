@@ -1,0 +1,653 @@
+//! One key with its value in one allocation: the unit of the keyspace.
+//!
+//! ```text
+//! word   [16 bits of hash, kept for the table][48 bits of address]         8 bytes, never null
+//! block  [lru 24 | flags 8 | key_len 16 | val_len 11 + slack 5]            8 bytes
+//!        [expire_at u64][wheel u32]                                       12 bytes, only with a TTL
+//!        [key_len u64]                                    8 bytes, only when the key exceeds 65535
+//!        [key][value: bytes, an int of 4 or 8 bytes, or a Box<Object>][slack]
+//! ```
+//!
+//! A 16-byte key with a 32-byte value takes 56 bytes, 64 from the allocator, and one cache line.
+//! Strings above [`INLINE_MAX`] live behind the box. The size of the block follows from the header,
+//! so freeing needs nothing else; what the allocator rounds up is kept as slack for growth.
+//!
+//! Invariants: the header describes the block at every point where anything may panic (allocation
+//! first, then plain copies, then the header); the 16 upper bits belong to the table and survive
+//! every mutation. An entry in a table must not be swapped with another or renamed in place: use
+//! [`Entry::replace`], or remove, rename and insert. Called by `keyspace` and the table.
+#![allow(unsafe_code)]
+
+use super::heap::good_size;
+use super::prefetch::prefetch;
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::ptr::{self, NonNull};
+
+/// Strings up to this many bytes lie in the entry itself.
+pub const INLINE_MAX: usize = 1024;
+
+/// The wheel handle of a key that is in no wheel.
+pub const NO_WHEEL_HANDLE: u32 = u32::MAX;
+
+/// A value that does not lie in its entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Object {
+    /// A string that is large.
+    Bytes(Vec<u8>),
+}
+
+/// What a key holds, to look at. Strings are [`Value::Bytes`] wherever they lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    Int(i64),
+    Bytes(&'a [u8]),
+    /// Anything but a string.
+    Object(&'a Object),
+}
+
+/// What a key shall hold.
+#[derive(Debug)]
+pub enum NewValue<'a> {
+    Int(i64),
+    /// Copied.
+    Bytes(&'a [u8]),
+    /// Kept as it is when it is too large to lie in the entry, copied otherwise.
+    Owned(Vec<u8>),
+    Object(Box<Object>),
+}
+
+/// See the module. Eight bytes; owns its block.
+pub struct Entry(NonNull<u8>);
+
+// SAFETY: an entry owns its block and its object, and nothing in them is tied to a thread.
+unsafe impl Send for Entry {}
+const _: () = {
+    const fn assert_send<T: Send>() {}
+    assert_send::<Object>();
+    assert!(size_of::<Option<Entry>>() == 8 && size_of::<usize>() == 8);
+};
+
+const MARK_SHIFT: u32 = 48;
+const ADDRESS: usize = (1 << MARK_SHIFT) - 1;
+const GRAIN: usize = 16;
+const SLACK_MAX: usize = 31;
+const HEADER: usize = 8;
+const TTL: usize = 12;
+const SHORT_KEY_MAX: usize = u16::MAX as usize;
+const LRU_MASK: u64 = 0xff_ffff;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Bytes,
+    Int,
+    Object,
+}
+
+/// The first word of a block.
+#[derive(Clone, Copy)]
+struct Header(u64);
+
+impl Header {
+    const INT: u64 = 1 << 24;
+    const OBJECT: u64 = 1 << 25;
+    const RAW: u64 = 1 << 26;
+    const TTL: u64 = 1 << 27;
+    const LONG_KEY: u64 = 1 << 28;
+    const VALUE_BITS: u64 = Self::INT | Self::OBJECT | Self::RAW;
+    const LENGTHS: u32 = 48;
+
+    #[inline(always)]
+    fn has(self, flag: u64) -> bool {
+        self.0 & flag != 0
+    }
+    #[inline(always)]
+    fn kind(self) -> Kind {
+        if self.has(Self::INT) {
+            Kind::Int
+        } else if self.has(Self::OBJECT) {
+            Kind::Object
+        } else {
+            Kind::Bytes
+        }
+    }
+    #[inline(always)]
+    fn key_len_short(self) -> usize {
+        (self.0 >> 32) as u16 as usize
+    }
+    #[inline(always)]
+    fn val_len(self) -> usize {
+        (self.0 >> Self::LENGTHS) as usize & 0x7ff
+    }
+    #[inline(always)]
+    fn slack(self) -> usize {
+        (self.0 >> 59) as usize
+    }
+    /// Where the key starts.
+    #[inline(always)]
+    fn key_at(self) -> usize {
+        HEADER + if self.has(Self::TTL) { TTL } else { 0 } + if self.has(Self::LONG_KEY) { 8 } else { 0 }
+    }
+    fn with_value(self, bits: u64, val_len: usize, slack: usize) -> Header {
+        debug_assert!(val_len <= INLINE_MAX && slack <= SLACK_MAX);
+        let kept = self.0 & !Self::VALUE_BITS & ((1 << Self::LENGTHS) - 1);
+        Header(kept | bits | (val_len as u64) << Self::LENGTHS | (slack as u64) << 59)
+    }
+}
+
+/// A value ready to be written: nothing after this allocates or panics.
+enum Staged<'a> {
+    Int(i64),
+    Bytes(&'a [u8]),
+    Object(Box<Object>),
+}
+
+impl Staged<'_> {
+    fn width(&self) -> usize {
+        match self {
+            Staged::Int(n) => int_width(*n),
+            Staged::Bytes(bytes) => bytes.len(),
+            Staged::Object(_) => 8,
+        }
+    }
+
+    /// Writes the value and says which header bits go with it.
+    ///
+    /// # Safety
+    /// `at` must be valid for writes of `width()` bytes.
+    unsafe fn write(self, at: *mut u8) -> u64 {
+        // SAFETY: the caller's promise; the sources are values or a slice of `width()` bytes.
+        unsafe {
+            match self {
+                Staged::Int(n) => {
+                    if int_width(n) == 4 {
+                        at.cast::<i32>().write_unaligned(n as i32);
+                    } else {
+                        at.cast::<i64>().write_unaligned(n);
+                    }
+                    Header::INT
+                }
+                Staged::Bytes(bytes) => {
+                    ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len());
+                    0
+                }
+                Staged::Object(object) => {
+                    at.cast::<*mut Object>().write_unaligned(Box::into_raw(object));
+                    Header::OBJECT
+                }
+            }
+        }
+    }
+}
+
+fn int_width(n: i64) -> usize {
+    if i32::try_from(n).is_ok() { 4 } else { 8 }
+}
+
+fn round_up(bytes: usize) -> usize {
+    bytes.next_multiple_of(GRAIN)
+}
+
+/// A fresh block for `needed` bytes, or `wanted` if that is more: its address and its slack.
+fn allocate(needed: usize, wanted: usize) -> (*mut u8, usize) {
+    let least = round_up(needed);
+    let size = round_up(good_size(wanted.max(least))).min(least + SLACK_MAX * GRAIN);
+    let layout = layout(size);
+    // SAFETY: the size is at least GRAIN.
+    let block = unsafe { alloc(layout) };
+    if block.is_null() {
+        handle_alloc_error(layout);
+    }
+    assert!(block.addr() <= ADDRESS, "an address above 48 bits");
+    (block, (size - least) / GRAIN)
+}
+
+fn layout(size: usize) -> Layout {
+    Layout::from_size_align(size, 8).expect("an entry's size")
+}
+
+/// Whether a block of `capacity` bytes may hold `needed` bytes without wasting about half of it.
+fn suits(needed: usize, capacity: usize) -> bool {
+    let least = round_up(needed);
+    least <= capacity && (capacity - least) / GRAIN <= SLACK_MAX && (capacity <= 64 || needed * 2 >= capacity)
+}
+
+impl Entry {
+    /// Panics only if the key exceeds what an address space holds.
+    pub fn new(key: &[u8], value: NewValue<'_>, expire: Option<u64>) -> Entry {
+        let mut spare = Vec::new();
+        let staged = stage(value, &mut spare);
+        let long = key.len() > SHORT_KEY_MAX;
+        let mut bits = if expire.is_some() { Header::TTL } else { 0 };
+        bits |= if long { Header::LONG_KEY } else { (key.len() as u64) << 32 };
+        let key_at = Header(bits).key_at();
+        let val_len = staged.width();
+        let (block, slack) = allocate(key_at + key.len() + val_len, 0);
+        // SAFETY: the block holds everything up to the end of the value, in the order of the layout.
+        unsafe {
+            if let Some(at) = expire {
+                block.add(HEADER).cast::<u64>().write_unaligned(at);
+                block.add(HEADER + 8).cast::<u32>().write_unaligned(NO_WHEEL_HANDLE);
+            }
+            if long {
+                block.add(key_at - 8).cast::<u64>().write_unaligned(key.len() as u64);
+            }
+            ptr::copy_nonoverlapping(key.as_ptr(), block.add(key_at), key.len());
+            let value_bits = staged.write(block.add(key_at + key.len()));
+            block.cast::<u64>().write(Header(bits).with_value(value_bits, val_len, slack).0);
+            Entry(NonNull::new_unchecked(block))
+        }
+    }
+
+    #[inline(always)]
+    fn block(&self) -> *mut u8 {
+        self.0.as_ptr().map_addr(|address| address & ADDRESS)
+    }
+
+    #[inline(always)]
+    fn header(&self) -> Header {
+        // SAFETY: every block starts with its header, aligned to 8.
+        Header(unsafe { self.block().cast::<u64>().read() })
+    }
+
+    #[inline(always)]
+    fn set_header(&mut self, header: Header) {
+        // SAFETY: as in `header`, and `&mut self` is the only access.
+        unsafe { self.block().cast::<u64>().write(header.0) };
+    }
+
+    #[inline(always)]
+    fn key_len(&self, header: Header) -> usize {
+        if header.has(Header::LONG_KEY) {
+            // SAFETY: a long key is preceded by its length.
+            unsafe { self.block().add(header.key_at() - 8).cast::<u64>().read_unaligned() as usize }
+        } else {
+            header.key_len_short()
+        }
+    }
+
+    #[inline(always)]
+    fn value_at(&self, header: Header) -> usize {
+        header.key_at() + self.key_len(header)
+    }
+
+    fn capacity(&self, header: Header) -> usize {
+        round_up(self.value_at(header) + header.val_len()) + header.slack() * GRAIN
+    }
+
+    /// Puts another block in place of this one, which the caller frees. Keeps the table's bits.
+    fn set_block(&mut self, block: *mut u8) {
+        let mark = self.mark();
+        self.0 = NonNull::new(block).expect("a block");
+        self.set_mark(mark);
+    }
+
+    /// Bits of the hash which the table keeps beside the address.
+    #[inline(always)]
+    pub(super) fn mark(&self) -> u16 {
+        (self.0.as_ptr().addr() >> MARK_SHIFT) as u16
+    }
+
+    #[inline(always)]
+    pub(super) fn set_mark(&mut self, mark: u16) {
+        let marked = self.block().map_addr(|address| address | (mark as usize) << MARK_SHIFT);
+        // SAFETY: the address below the mark is not null.
+        self.0 = unsafe { NonNull::new_unchecked(marked) };
+    }
+
+    /// Starts to load the block's first line.
+    #[inline(always)]
+    pub(super) fn prefetch(&self) {
+        prefetch(self.block());
+    }
+
+    #[inline(always)]
+    pub fn key(&self) -> &[u8] {
+        let header = self.header();
+        // SAFETY: the key's bytes are initialised and live as long as the block, which `&self` holds.
+        unsafe { std::slice::from_raw_parts(self.block().add(header.key_at()), self.key_len(header)) }
+    }
+
+    #[inline(always)]
+    pub fn value(&self) -> Value<'_> {
+        let header = self.header();
+        match header.kind() {
+            Kind::Bytes => Value::Bytes(self.inline_bytes(header)),
+            Kind::Int => Value::Int(self.int(header)),
+            Kind::Object => match self.object_ref(header) {
+                Object::Bytes(bytes) => Value::Bytes(bytes),
+            },
+        }
+    }
+
+    fn inline_bytes(&self, header: Header) -> &[u8] {
+        // SAFETY: `val_len` initialised bytes follow the key; they live as long as the block.
+        unsafe { std::slice::from_raw_parts(self.block().add(self.value_at(header)), header.val_len()) }
+    }
+
+    fn int(&self, header: Header) -> i64 {
+        // SAFETY: an int of `val_len` bytes, 4 or 8, follows the key.
+        unsafe {
+            let at = self.block().add(self.value_at(header));
+            if header.val_len() == 4 {
+                at.cast::<i32>().read_unaligned() as i64
+            } else {
+                at.cast::<i64>().read_unaligned()
+            }
+        }
+    }
+
+    fn object_address(&self, header: Header) -> *mut Object {
+        debug_assert!(header.has(Header::OBJECT));
+        // SAFETY: the kind says that a pointer made by `Box::into_raw` follows the key.
+        unsafe { self.block().add(self.value_at(header)).cast::<*mut Object>().read_unaligned() }
+    }
+
+    fn object_ref(&self, header: Header) -> &Object {
+        // SAFETY: the entry owns the object, so it lives as long as `&self`, and is not changed.
+        unsafe { &*self.object_address(header) }
+    }
+
+    /// The object, if the value does not lie in the entry (a large string does not either).
+    pub fn object(&self) -> Option<&Object> {
+        let header = self.header();
+        header.has(Header::OBJECT).then(|| self.object_ref(header))
+    }
+
+    pub fn object_mut(&mut self) -> Option<&mut Object> {
+        let header = self.header();
+        // SAFETY: the entry owns the object and `&mut self` is the only way to it.
+        header.has(Header::OBJECT).then(|| unsafe { &mut *self.object_address(header) })
+    }
+
+    /// A string that was changed in place, which OBJECT ENCODING calls raw whatever its length.
+    pub fn is_raw(&self) -> bool {
+        self.header().has(Header::RAW)
+    }
+
+    /// The access clock or the LFU counter, 24 bits.
+    #[inline(always)]
+    pub fn lru(&self) -> u32 {
+        (self.header().0 & LRU_MASK) as u32
+    }
+
+    #[inline(always)]
+    pub fn touch(&mut self, clock: u32) {
+        let header = self.header().0 & !LRU_MASK | clock as u64 & LRU_MASK;
+        self.set_header(Header(header));
+    }
+
+    /// When the key expires, in ms.
+    #[inline(always)]
+    pub fn expire_at(&self) -> Option<u64> {
+        // SAFETY: the flag says that the time follows the header.
+        self.header().has(Header::TTL).then(|| unsafe { self.block().add(HEADER).cast::<u64>().read() })
+    }
+
+    /// Gives, changes or takes the expiry. The wheel handle stays when there was one, so that the
+    /// caller can cancel it first or move it.
+    pub fn set_expire(&mut self, expire: Option<u64>) {
+        let header = self.header();
+        match (expire, header.has(Header::TTL)) {
+            (Some(at), true) => {
+                // SAFETY: the flag says that there is room for the time after the header.
+                unsafe { self.block().add(HEADER).cast::<u64>().write(at) };
+            }
+            (None, false) => {}
+            (expire, _) => self.relayout(None, expire),
+        }
+    }
+
+    /// The handle of this key's node in the wheel, if it has an expiry and was put into one.
+    pub fn wheel_handle(&self) -> Option<u32> {
+        if !self.header().has(Header::TTL) {
+            return None;
+        }
+        // SAFETY: the handle follows the time.
+        let handle = unsafe { self.block().add(HEADER + 8).cast::<u32>().read_unaligned() };
+        (handle != NO_WHEEL_HANDLE).then_some(handle)
+    }
+
+    /// Panics if the key has no expiry.
+    pub fn set_wheel_handle(&mut self, handle: Option<u32>) {
+        assert!(self.header().has(Header::TTL), "a wheel handle for a key without expiry");
+        let handle = handle.unwrap_or(NO_WHEEL_HANDLE);
+        // SAFETY: the flag says that there is room for it.
+        unsafe { self.block().add(HEADER + 8).cast::<u32>().write_unaligned(handle) };
+    }
+
+    /// Replaces the value; key, expiry and access clock stay. Stays in its block when that fits
+    /// without wasting about half of it.
+    pub fn set_value(&mut self, value: NewValue<'_>) {
+        let mut spare = Vec::new();
+        self.put(stage(value, &mut spare), 0, 0);
+    }
+
+    /// Writes a value, in a block with room for `wanted` more bytes if it needs a new one.
+    fn put(&mut self, staged: Staged<'_>, flags: u64, wanted: usize) {
+        let header = self.header();
+        let value_at = self.value_at(header);
+        let val_len = staged.width();
+        let needed = value_at + val_len;
+        let capacity = self.capacity(header);
+        let (block, slack) = if suits(needed, capacity) {
+            (None, (capacity - round_up(needed)) / GRAIN)
+        } else {
+            let (block, slack) = allocate(needed, needed + wanted);
+            (Some(block), slack)
+        };
+        // From here on nothing panics until the header is written.
+        let old = header.has(Header::OBJECT).then(|| self.object_address(header));
+        // SAFETY: both blocks hold `value_at` bytes and the value after them; the new one is apart
+        // from the old one, which is freed with the size its header gave. `old` is owned by nobody
+        // once the value that pointed to it is overwritten or freed.
+        unsafe {
+            if let Some(block) = block {
+                ptr::copy_nonoverlapping(self.block(), block, value_at);
+                dealloc(self.block(), layout(capacity));
+                self.set_block(block);
+            }
+            let bits = staged.write(self.block().add(value_at));
+            self.set_header(header.with_value(bits | flags, val_len, slack));
+            if let Some(old) = old {
+                drop(Box::from_raw(old));
+            }
+        }
+    }
+
+    /// Appends to a string or int; the new length. Panics on an object that is no string.
+    pub fn append(&mut self, tail: &[u8]) -> usize {
+        match self.value() {
+            Value::Bytes(bytes) => {
+                let at = bytes.len();
+                self.splice(at, tail)
+            }
+            Value::Int(n) => {
+                let mut digits = itoa::Buffer::new();
+                self.put(Staged::Bytes(digits.format(n).as_bytes()), Header::RAW, tail.len());
+                self.append(tail)
+            }
+            Value::Object(_) => panic!("append to a value that is no string"),
+        }
+    }
+
+    /// Overwrites from `offset` on, filling a gap with zero bytes; the new length. An empty `bytes`
+    /// changes nothing. Panics on an object that is no string.
+    pub fn set_range(&mut self, offset: usize, bytes: &[u8]) -> usize {
+        match self.value() {
+            Value::Bytes(old) if bytes.is_empty() => old.len(),
+            Value::Bytes(_) => self.splice(offset, bytes),
+            Value::Int(n) => {
+                let mut digits = itoa::Buffer::new();
+                let digits = digits.format(n).as_bytes();
+                if bytes.is_empty() {
+                    return digits.len();
+                }
+                self.put(Staged::Bytes(digits), Header::RAW, bytes.len());
+                self.splice(offset, bytes)
+            }
+            Value::Object(_) => panic!("set_range of a value that is no string"),
+        }
+    }
+
+    /// Writes `bytes` at `offset` into a string. A string that outgrows its block gets half as much
+    /// again as room, one that outgrows the entry moves behind a box.
+    fn splice(&mut self, offset: usize, bytes: &[u8]) -> usize {
+        let end = offset.checked_add(bytes.len()).expect("a string's length");
+        if let Some(Object::Bytes(string)) = self.object_mut() {
+            write_range(string, offset, bytes);
+            let len = string.len();
+            let header = self.header();
+            self.set_header(Header(header.0 | Header::RAW));
+            return len;
+        }
+        let header = self.header();
+        let old_len = header.val_len();
+        let new_len = end.max(old_len);
+        let needed = self.value_at(header) + new_len;
+        let capacity = self.capacity(header);
+        if new_len > INLINE_MAX {
+            let mut string = Vec::with_capacity(new_len.saturating_add(new_len / 2));
+            string.extend_from_slice(self.inline_bytes(header));
+            write_range(&mut string, offset, bytes);
+            self.put(Staged::Object(Box::new(Object::Bytes(string))), Header::RAW, 0);
+        } else if round_up(needed) > capacity {
+            let mut scratch = [0; INLINE_MAX];
+            scratch[..old_len].copy_from_slice(self.inline_bytes(header));
+            scratch[offset..end].copy_from_slice(bytes);
+            self.put(
+                Staged::Bytes(&scratch[..new_len]),
+                Header::RAW,
+                (new_len / 2).min(INLINE_MAX - new_len),
+            );
+        } else {
+            let slack = (capacity - round_up(needed)) / GRAIN;
+            // SAFETY: the block holds `new_len` bytes after the key; the gap is filled before the
+            // header makes it part of the value. `bytes` is not ours: `&mut self` is exclusive.
+            unsafe {
+                let value = self.block().add(self.value_at(header));
+                if offset > old_len {
+                    value.add(old_len).write_bytes(0, offset - old_len);
+                }
+                ptr::copy_nonoverlapping(bytes.as_ptr(), value.add(offset), bytes.len());
+            }
+            self.set_header(header.with_value(Header::RAW, new_len, slack));
+        }
+        new_len
+    }
+
+    /// Changes the key. Never for an entry that is in a table.
+    pub fn rename(&mut self, key: &[u8]) {
+        self.relayout(Some(key), self.expire_at());
+    }
+
+    /// Moves to a block with another key or with or without room for an expiry.
+    fn relayout(&mut self, key: Option<&[u8]>, expire: Option<u64>) {
+        let header = self.header();
+        let handle = self.wheel_handle().unwrap_or(NO_WHEEL_HANDLE);
+        let (value_at, val_len) = (self.value_at(header), header.val_len());
+        let old_capacity = self.capacity(header);
+        let key = key.unwrap_or(self.key());
+        let long = key.len() > SHORT_KEY_MAX;
+        let mut bits = header.0 & (LRU_MASK | Header::VALUE_BITS);
+        bits |= if expire.is_some() { Header::TTL } else { 0 };
+        bits |= if long { Header::LONG_KEY } else { (key.len() as u64) << 32 };
+        let key_at = Header(bits).key_at();
+        let (block, slack) = allocate(key_at + key.len() + val_len, 0);
+        // SAFETY: as in `new`; the value's bytes (a pointer to an object among them) move as they
+        // are, and the old block is freed without touching the object.
+        unsafe {
+            if let Some(at) = expire {
+                block.add(HEADER).cast::<u64>().write(at);
+                block.add(HEADER + 8).cast::<u32>().write_unaligned(handle);
+            }
+            if long {
+                block.add(key_at - 8).cast::<u64>().write_unaligned(key.len() as u64);
+            }
+            ptr::copy_nonoverlapping(key.as_ptr(), block.add(key_at), key.len());
+            let value = self.block().add(value_at);
+            ptr::copy_nonoverlapping(value, block.add(key_at + key.len()), val_len);
+            block.cast::<u64>().write(Header(bits).with_value(bits & Header::VALUE_BITS, val_len, slack).0);
+            dealloc(self.block(), layout(old_capacity));
+        }
+        self.set_block(block);
+    }
+
+    /// Puts `other` here, which must have the same key, and hands out what was here. The way to
+    /// replace an entry that is in a table.
+    pub fn replace(&mut self, mut other: Entry) -> Entry {
+        debug_assert_eq!(self.key(), other.key());
+        other.set_mark(self.mark());
+        std::mem::replace(self, other)
+    }
+
+    /// A deep copy under another key, with the same expiry and access clock, in no wheel.
+    pub fn clone_with_key(&self, key: &[u8]) -> Entry {
+        let value = match (self.object(), self.value()) {
+            (Some(object), _) => NewValue::Object(Box::new(object.clone())),
+            (None, Value::Bytes(bytes)) => NewValue::Bytes(bytes),
+            (None, Value::Int(n)) => NewValue::Int(n),
+            (None, Value::Object(_)) => unreachable!("an object that is none"),
+        };
+        let mut copy = Entry::new(key, value, self.expire_at());
+        let kept = self.header().0 & (LRU_MASK | Header::RAW);
+        copy.set_header(Header(copy.header().0 | kept));
+        copy
+    }
+
+    /// What the key takes from the allocator, its object included.
+    pub fn bytes_allocated(&self) -> usize {
+        let header = self.header();
+        let object = match self.object() {
+            Some(Object::Bytes(bytes)) => good_size(size_of::<Object>()) + good_size(bytes.capacity()),
+            None => 0,
+        };
+        good_size(self.capacity(header)) + object
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let header = self.header();
+        let object = header.has(Header::OBJECT).then(|| self.object_address(header));
+        // SAFETY: the entry owns both and is gone after this; the layout is that of the allocation.
+        unsafe {
+            dealloc(self.block(), layout(self.capacity(header)));
+            if let Some(object) = object {
+                drop(Box::from_raw(object));
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entry").field("key", &self.key().escape_ascii().to_string()).finish_non_exhaustive()
+    }
+}
+
+/// Decides where a value will lie. `spare` keeps a vector that is copied alive meanwhile.
+fn stage<'a>(value: NewValue<'a>, spare: &'a mut Vec<u8>) -> Staged<'a> {
+    match value {
+        NewValue::Int(n) => Staged::Int(n),
+        NewValue::Bytes(bytes) if bytes.len() <= INLINE_MAX => Staged::Bytes(bytes),
+        NewValue::Bytes(bytes) => Staged::Object(Box::new(Object::Bytes(bytes.to_vec()))),
+        NewValue::Owned(bytes) if bytes.len() <= INLINE_MAX => {
+            *spare = bytes;
+            Staged::Bytes(spare)
+        }
+        NewValue::Owned(bytes) => Staged::Object(Box::new(Object::Bytes(bytes))),
+        NewValue::Object(object) => Staged::Object(object),
+    }
+}
+
+fn write_range(string: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
+    let end = offset.checked_add(bytes.len()).expect("a string's length");
+    if string.len() < end {
+        string.reserve(end - string.len());
+        string.resize(end, 0);
+    }
+    string[offset..end].copy_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests;
