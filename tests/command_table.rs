@@ -28,7 +28,11 @@ fn normal(value: &Value) -> Value {
             items.sort();
             Value::Set(items)
         }
-        Value::Array(items) => Value::Array(items.iter().map(normal).collect()),
+        Value::Array(items) => {
+            // A map of RESP2 that begins with a note.
+            let noted = matches!(items.first(), Some(Value::Bulk(name)) if name == "notes");
+            Value::Array(items.iter().skip(if noted { 2 } else { 0 }).map(normal).collect())
+        }
         Value::Map(pairs) => Value::Map(
             pairs.iter().filter(|(k, _)| k.text() != "notes").map(|(k, v)| (normal(k), normal(v))).collect(),
         ),

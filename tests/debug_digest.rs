@@ -8,7 +8,6 @@ use ringdove::base::Millis;
 use ringdove::command::shard_facts::{self, ShardFacts};
 use ringdove::command::{ClientView, Error, Exec, Handler, debug, memory};
 use ringdove::config::Settings;
-use ringdove::journal::ChunkWriter;
 use ringdove::keyspace::{Keys, Keyspace, Placement, Reach, Ttl};
 use ringdove::resp::{Args, ArgsBuf, Proto, Reply};
 use ringdove::structure::NewValue;
@@ -19,23 +18,22 @@ const DATABASES: usize = 16;
 struct Shards {
     keyspaces: Vec<Keyspace>,
     placement: Placement,
-    effects: ChunkWriter,
     now: Millis,
 }
 
 impl Shards {
     fn new(count: u16) -> Shards {
+        let placement = Placement::new(count, [1, 2, 3, 4]);
         Shards {
-            keyspaces: (0..count).map(|shard| Keyspace::new(shard, DATABASES)).collect(),
-            placement: Placement::new(count, [1, 2, 3, 4]),
-            effects: ChunkWriter::default(),
+            keyspaces: (0..count).map(|shard| Keyspace::new(shard, DATABASES, &placement)).collect(),
+            placement,
             now: 1_700_000_000_000,
         }
     }
 
     fn set(&mut self, db: usize, key: &[u8], value: NewValue<'_>, ttl: Ttl) {
         let keyspace = &mut self.keyspaces[self.placement.shard(key) as usize];
-        let mut keys = Keys::new(Reach::One(keyspace), db, self.now, &self.placement, &mut self.effects);
+        let mut keys = Keys::new(Reach::One(keyspace), db, self.now, &self.placement, None);
         keys.set(key, value, ttl);
     }
 
@@ -51,7 +49,7 @@ impl Shards {
         let mut payloads = Vec::new();
         for keyspace in self.keyspaces.iter_mut().filter(|k| on(k.shard)) {
             let mut out = Vec::new();
-            let keys = Keys::new(Reach::One(keyspace), db, self.now, &self.placement, &mut self.effects);
+            let keys = Keys::new(Reach::One(keyspace), db, self.now, &self.placement, None);
             let reply = Reply::new(&mut out, Proto::Resp2);
             let mut exec =
                 Exec { keys, reply, settings: &settings, random: 0, client: ClientView::default() };

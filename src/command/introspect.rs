@@ -292,7 +292,7 @@ fn write_docs(table: &CommandTable, id: CommandId, reply: &mut Reply<'_>) {
     let row = table.row(id);
     let spec = row.spec;
     let text: [(&str, &str); 4] = [
-        ("summary", spec.summary),
+        ("summary", spec.summary.trim_end_matches('.')),
         ("since", spec.since),
         ("group", group_name(spec.group)),
         ("complexity", spec.complexity),
