@@ -102,9 +102,9 @@ const GROUPS: [(Group, &str); 16] = [
 /// `docs/commands.md`.
 pub fn markdown(table: &CommandTable) -> String {
     let mut page = String::from(
-        "# Commands\n\nWritten by a test from the command table (`UPDATE_DOCS=1 cargo test --lib docs_commands`); \
-         do not edit.\nEach line ends with the version \
-         of Redis that\nbrought the command, its cost, and its ACL categories.\n",
+        "# Commands\n\n\
+         Written by a test from the command table (`UPDATE_DOCS=1 cargo test --lib docs_commands`); do not edit.\n\
+         Each line ends with the version of Redis that brought the command, its cost and its ACL categories.\n",
     );
     for (group, title) in GROUPS {
         let mut rows: Vec<&CommandSpec> = table
