@@ -270,7 +270,7 @@ pub fn protocol(kind: &[u8], reply: &mut Reply<'_>) -> Result<(), Error> {
         }
         b"attrib" => {
             if reply.is_resp3() {
-                reply.raw(b"|1\r\n");
+                reply.attribute(1);
                 reply.bulk(b"key-popularity");
                 reply.array(2);
                 reply.bulk(b"key:123");
