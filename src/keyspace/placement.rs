@@ -3,6 +3,7 @@
 //! a hop and never an answer. Fixed at start.
 
 use crate::base::ShardId;
+use std::hash::{BuildHasher, Hasher};
 
 /// The hash of keys and the map from key to shard; one per process, shared by all shards.
 #[derive(Clone)]
@@ -30,7 +31,10 @@ impl Placement {
     /// The hash a keyspace table files the key under.
     #[inline]
     pub fn hash(&self, key: &[u8]) -> u64 {
-        self.hasher.hash_one(key)
+        // As `structure::Table` hashes when it grows: the bytes alone, not `Hash for [u8]`.
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(key);
+        hasher.finish()
     }
 
     /// The owner of a key.
@@ -106,6 +110,13 @@ mod tests {
         ] {
             assert_eq!(tag(key), expected);
         }
+    }
+
+    #[test]
+    fn tables_file_keys_under_the_same_hash() {
+        let placement = Placement::new(2, [1, 2, 3, 4]);
+        let table = crate::structure::Table::new(placement.hasher());
+        assert_eq!(placement.hash(b"key"), table.hash(b"key"));
     }
 
     #[test]
