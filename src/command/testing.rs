@@ -41,9 +41,10 @@ impl Bench {
     }
 
     pub fn with_shards(shards: u16) -> Bench {
+        let placement = Placement::new(shards, [1, 2, 3, 4]);
         Bench {
-            keyspaces: (0..shards).map(|shard| Keyspace::new(shard, 16)).collect(),
-            placement: Placement::new(shards, [1, 2, 3, 4]),
+            keyspaces: (0..shards).map(|shard| Keyspace::new(shard, 16, &placement)).collect(),
+            placement,
             table: CommandTable::new(&[]).unwrap(),
             settings: Settings::default(),
             db: 0,
