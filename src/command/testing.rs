@@ -61,13 +61,13 @@ impl Bench {
     pub fn run<A: AsRef<[u8]>>(&mut self, args: impl IntoIterator<Item = A>) -> Vec<u8> {
         let args: ArgsBuf = args.into_iter().collect();
         let args = args.as_args();
-        let found = match self.table.look_up(args.at(0), args.get(1)) {
-            Looked::Found(id) => self.table.spec(id),
+        let (found, name) = match self.table.look_up(args.at(0), args.get(1)) {
+            Looked::Found(id) => (self.table.spec(id), &self.table.row(id).full_name),
             _ => panic!("no command {:?}", String::from_utf8_lossy(args.at(0))),
         };
         let mut out = Vec::new();
         if !found.arity_fits(args.len()) {
-            let text = format!("ERR wrong number of arguments for '{}' command", found.name);
+            let text = format!("ERR wrong number of arguments for '{name}' command");
             Reply::new(&mut out, self.proto).error(&text);
             return out;
         }
