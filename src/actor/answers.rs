@@ -30,6 +30,12 @@ impl Actor {
     }
 
     fn hand_out(&mut self, parcel: &Parcel) {
+        for (at, ticks) in &parcel.slow {
+            let item = &parcel.items[*at as usize];
+            let known = self.sessions.get(item.to.conn as usize).is_some_and(|s| s.id as u32 == item.to.client);
+            let key = if known { item.to.conn as usize } else { usize::MAX };
+            self.log_slow(key, item.command, parcel.args(item), *ticks);
+        }
         let mut at = 0;
         while at < parcel.items.len() {
             let item = &parcel.items[at];
@@ -88,7 +94,11 @@ impl Actor {
         let mut out = Vec::new();
         let mut then = Default::default();
         gather.write(&mut out, proto, |pieces, answers, out| {
-            then = self.merge_session(key, pieces.command, pieces.args.as_args(), answers, out);
+            self.last_tick = (self.ticks)();
+            let (id, args) = (pieces.command, pieces.args.as_args());
+            let (left, ok) = self.merge_session(key, id, args, answers, out);
+            then = left;
+            self.count(key, id, args, ok);
         });
         let session = &mut self.sessions[key];
         session.pending.fill(to.slot, &out, &mut session.out);

@@ -4,7 +4,7 @@ use super::{Actor, env};
 use crate::command::CommandId;
 use crate::resp::Args;
 use crate::session::commands::{SessionRun, Threads};
-use crate::shard::{Commands, Engine, Env, Item, Job, Kind, Parcel, run_job};
+use crate::shard::{Answers, Commands, Engine, Env, Item, Job, Kind, Parcel, run_job};
 use std::sync::Arc;
 
 /// A watched key had changed: the header's reply of a unit that did not run.
@@ -83,20 +83,22 @@ impl Actor {
                 }
                 Kind::Thread => {
                     self.next_item += 1;
-                    let (commands, replies, ends) = parcel.parts();
+                    let (commands, mut answers) = parcel.parts();
                     let item = &commands.items[at];
                     // The asker's id travels in the reply address: low half, enough to tell it apart here.
                     let asker = item.to.client as u64;
-                    self.run_thread_part(asker, item.command, commands.args(item), replies);
-                    ends.push(replies.len() as u32);
+                    self.run_thread_part(asker, item.command, commands.args(item), answers.replies);
+                    answers.end();
                 }
                 _ => {
                     let random = self.random();
                     let env = env!(self);
                     let engine = self.owner.get().expect("not lent, so running");
-                    let mut runner = Runner { env, engine, now: parcel.now, random, ticks: self.ticks, last_tick: self.last_tick };
-                    let (commands, replies, ends) = parcel.parts();
-                    self.next_item = runner.run(commands, at, replies, ends);
+                    let (now, ticks, slow_ticks) = (parcel.now, self.ticks, self.slow_ticks);
+                    let mut runner =
+                        Runner { env, engine, now, random, ticks, slow_ticks, last_tick: self.last_tick };
+                    let (commands, mut answers) = parcel.parts();
+                    self.next_item = runner.run(commands, at, &mut answers);
                     self.last_tick = runner.last_tick;
                 }
             }
@@ -110,11 +112,12 @@ impl Actor {
         let random = self.random();
         let env = env!(self);
         let last_tick = (self.ticks)();
-        let mut runner = Runner { env, engine, now: parcel.now, random, ticks: self.ticks, last_tick };
-        let (commands, replies, ends) = parcel.parts();
+        let (now, ticks, slow_ticks) = (parcel.now, self.ticks, self.slow_ticks);
+        let mut runner = Runner { env, engine, now, random, ticks, slow_ticks, last_tick };
+        let (commands, mut answers) = parcel.parts();
         let mut at = 0;
         while at < commands.items.len() {
-            at = runner.run(commands, at, replies, ends);
+            at = runner.run(commands, at, &mut answers);
         }
         parcel.depends_on = engine.depends_on();
     }
@@ -164,17 +167,17 @@ struct Runner<'a> {
     now: u64,
     random: u64,
     ticks: fn() -> u64,
+    slow_ticks: u64,
     last_tick: u64,
 }
 
 impl Runner<'_> {
     /// Runs the item at `at` (a unit with all its commands); returns the number of the next.
-    fn run(&mut self, commands: Commands<'_>, at: usize, replies: &mut Vec<u8>, ends: &mut Vec<u32>) -> usize {
+    fn run(&mut self, commands: Commands<'_>, at: usize, answers: &mut Answers<'_>) -> usize {
         let item = &commands.items[at];
         match &item.kind {
             Kind::Command => {
-                self.run_item(commands, item, replies);
-                ends.push(replies.len() as u32);
+                self.run_item(commands, at, answers);
                 at + 1
             }
             Kind::Unit { commands: count, id, parts, watcher } => {
@@ -185,16 +188,15 @@ impl Runner<'_> {
                     let dirty = keyspace.is_dirty(*client, now, placement);
                     keyspace.watch.unwatch(*client);
                     if dirty {
-                        replies.push(ABORTED);
-                        (at..=last).for_each(|_| ends.push(replies.len() as u32));
+                        answers.replies.push(ABORTED);
+                        (at..=last).for_each(|_| answers.end());
                         return last + 1;
                     }
                 }
-                ends.push(replies.len() as u32);
+                answers.end();
                 self.engine.begin_unit(*id, *parts);
-                for item in &commands.items[at + 1..=last] {
-                    self.run_item(commands, item, replies);
-                    ends.push(replies.len() as u32);
+                for at in at + 1..=last {
+                    self.run_item(commands, at, answers);
                 }
                 self.engine.end_unit();
                 last + 1
@@ -204,20 +206,21 @@ impl Runner<'_> {
                 for key in commands.args(item).iter() {
                     engine.keyspace.watch_key(*client, item.db as usize, key, *now, env.placement);
                 }
-                replies.extend_from_slice(b"+OK\r\n");
-                ends.push(replies.len() as u32);
+                answers.replies.extend_from_slice(b"+OK\r\n");
+                answers.end();
                 at + 1
             }
             Kind::Unwatch { client } => {
                 self.engine.keyspace.watch.unwatch(*client);
-                ends.push(replies.len() as u32);
+                answers.end();
                 at + 1
             }
             Kind::Hold(_) | Kind::Thread => unreachable!("only the owner's thread runs these"),
         }
     }
 
-    fn run_item(&mut self, commands: Commands<'_>, item: &Item, replies: &mut Vec<u8>) {
+    fn run_item(&mut self, commands: Commands<'_>, at: usize, answers: &mut Answers<'_>) {
+        let item: &Item = &commands.items[at];
         self.random = self.random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
         let job = Job {
             command: item.command,
@@ -227,16 +230,20 @@ impl Runner<'_> {
             view: item.view,
             random: self.random,
         };
-        let ok = run_job(self.env, self.engine, job, commands.args(item), replies);
+        let ok = run_job(self.env, self.engine, job, commands.args(item), answers.replies);
+        answers.end();
         let tick = (self.ticks)();
-        let tally = self.env.tally;
-        tally.processed.add(1);
-        let row = &tally.commands[item.command as usize];
-        row.calls.add(1);
-        row.ticks.add(tick.wrapping_sub(self.last_tick));
+        let ticks = tick.wrapping_sub(self.last_tick);
         self.last_tick = tick;
-        if !ok {
-            row.failed.add(1);
+        let row = &self.env.tally.commands[item.command as usize];
+        if item.part {
+            row.ticks.add(ticks);
+        } else {
+            self.env.tally.processed.add(1);
+            row.book(ticks, ok, self.env.settings.latency_tracking);
+        }
+        if ticks >= self.slow_ticks {
+            answers.slow.push((at as u32, ticks));
         }
     }
 }

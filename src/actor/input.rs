@@ -3,11 +3,20 @@
 
 use super::{Actor, env};
 use crate::command::{CommandId, Looked, Run, flag, introspect};
-use crate::resp::{self, Args, Parsed, Proto, Reply, Span};
+use crate::config;
+use crate::resp::{self, Args, ArgsBuf, Parsed, Proto, Reply, Span};
 use crate::router::{self, Gather, Pieces, Plan};
-use crate::session::commands::{Caller, SessionRun, Then};
+use crate::session::commands::{Caller, SessionRun, Then, is_local};
 use crate::session::{attention, state};
 use crate::shard::{Head, Job, Kind, ReplyTo, run_job};
+
+const DEBUG_NOT_ALLOWED: &str = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
+
+/// A command as logs and monitors may show it.
+pub(super) fn redacted(full_name: &str, args: Args<'_>) -> ArgsBuf {
+    let secret = |at: usize| introspect::is_secret(full_name, args, at, config::is_sensitive);
+    (0..args.len()).map(|at| if secret(at) { introspect::REDACTED } else { args.at(at) }).collect()
+}
 
 /// What became of a command.
 #[derive(PartialEq, Eq)]
@@ -21,6 +30,7 @@ impl Actor {
     /// Bytes have arrived on a connection.
     pub fn input(&mut self, key: usize, bytes: &[u8]) {
         self.turn_worked = true;
+        self.look_for_settings();
         self.tally().bytes_in.add(bytes.len() as u64);
         let session = &mut self.sessions[key];
         session.last_active = self.now;
@@ -137,8 +147,10 @@ impl Actor {
                     }
                     return Taken::Yes;
                 }
-                self.dispatch(key, id, args);
-                return Taken::Yes;
+                if !spec.has(flag::PROTECTED) {
+                    self.dispatch(key, id, args);
+                    return Taken::Yes;
+                }
             }
         }
         self.command_slow(key, looked, args)
@@ -185,30 +197,34 @@ impl Actor {
         self.last_tick = tick;
         let tally = &self.node.tallies[self.me as usize];
         tally.processed.add(1);
-        let row = &tally.commands[id as usize];
-        row.calls.add(1);
-        row.ticks.add(ticks);
-        if !ok {
-            row.failed.add(1);
-        }
-        let slower_than = self.settings.slowlog_log_slower_than;
-        if slower_than >= 0 && ticks >= self.slow_ticks {
+        tally.commands[id as usize].book(ticks, ok, self.settings.latency_tracking);
+        if ticks >= self.slow_ticks {
             self.log_slow(key, id, args, ticks);
         }
     }
 
+    /// A command took long enough for SLOWLOG or for LATENCY.
     #[cold]
-    fn log_slow(&mut self, key: usize, id: CommandId, args: Args<'_>, ticks: u64) {
-        if self.node.table.spec(id).has(flag::SKIP_SLOWLOG) {
+    pub(super) fn log_slow(&mut self, key: usize, id: CommandId, args: Args<'_>, ticks: u64) {
+        let (node, settings) = (&self.node, &self.settings);
+        let spec = node.table.spec(id);
+        let micros = (ticks as f64 / node.facts.ticks_per_micro) as u64;
+        let (millis, threshold) = (micros / 1000, settings.latency_monitor_threshold);
+        if threshold > 0 && millis >= threshold as u64 {
+            let event = if spec.has(flag::FAST) { "fast-command" } else { "command" };
+            node.latency.add(event, self.now / 1000, millis);
+        }
+        let slower_than = settings.slowlog_log_slower_than;
+        if slower_than < 0 || micros < slower_than as u64 || spec.has(flag::SKIP_SLOWLOG) {
             return;
         }
-        let micros = (ticks as f64 / self.node.facts.ticks_per_micro) as u64;
         let (addr, name) = match self.sessions.get(key) {
             Some(session) => (session.peer.addr.clone(), session.name.clone()),
             None => Default::default(),
         };
-        let max_len = self.settings.slowlog_max_len as usize;
-        self.node.slowlog.add(max_len, self.now / 1000, micros, args, &addr, &name);
+        let shown = redacted(&node.table.row(id).full_name, args);
+        let max_len = settings.slowlog_max_len as usize;
+        node.slowlog.add(max_len, self.now / 1000, micros, shown.as_args(), &addr, &name);
     }
 
     /// A command without its session's peculiarities: planned and sent on its way.
@@ -240,7 +256,7 @@ impl Actor {
         let session = &mut self.sessions[key];
         let slot = session.pending.reserve(session.is(state::REPLY_OFF | state::REPLY_SKIP));
         let to = ReplyTo { conn: key as u32, client: session.id as u32, slot, fragment: 0 };
-        let head = Head { command: id, db: session.db as u16, proto: session.proto, view: session.view() };
+        let head = Head { command: id, db: session.db as u16, proto: session.proto, view: session.view(), part: false };
         self.parcel(shard).push(to, Kind::Command, head, args);
         self.tally().forwarded.add(1);
     }
@@ -275,8 +291,8 @@ impl Actor {
         let env = env!(self);
         let mut payload = Vec::new();
         let engine = self.owner.get().expect("local_ready said the keyspace runs");
-        let ok = run_job(env, engine, job, args, &mut payload);
-        self.answer_merged(key, id, args, &[&payload]);
+        run_job(env, engine, job, args, &mut payload);
+        let ok = self.answer_merged(key, id, args, &[&payload]);
         self.count(key, id, args, ok);
     }
 
@@ -354,6 +370,10 @@ impl Actor {
             return Taken::Yes;
         }
         let session = &mut self.sessions[key];
+        if spec.has(flag::PROTECTED) && !self.settings.enable_debug_command.allows(is_local(session)) {
+            self.refuse(key, id, DEBUG_NOT_ALLOWED);
+            return Taken::Yes;
+        }
         if session.is(state::NEEDS_AUTH) && !spec.has(flag::NO_AUTH) {
             self.refuse(key, id, "NOAUTH Authentication required.");
             return Taken::Yes;
@@ -361,6 +381,7 @@ impl Actor {
         let attention = node.attention();
         if attention & attention::PAUSE != 0 && self.must_pause(key, id) {
             self.sessions[key].set(state::PAUSED, true);
+            self.has_paused = true;
             return Taken::Later;
         }
         if attention & attention::WRITE_ERROR != 0 && spec.has(flag::WRITE) {
@@ -368,13 +389,11 @@ impl Actor {
             self.refuse(key, id, &format!("MISCONF Errors writing to the AOF file: {reason}"));
             return Taken::Yes;
         }
-        if attention & attention::MONITOR != 0 && !spec.has(flag::SKIP_MONITOR) {
-            self.feed_monitors(key, id, args);
-        }
-        let session = &mut self.sessions[key];
-        if session.is(state::MULTI) {
+        let id = node.table.inner(id, args).unwrap_or(id);
+        if self.sessions[key].is(state::MULTI) {
             self.queue_or_end(key, id, args);
         } else {
+            self.feed_monitors(key, id, args);
             self.run_unqueued(key, id, args);
         }
         Taken::Yes
@@ -398,6 +417,11 @@ impl Actor {
                 let mut reply = std::mem::take(&mut self.scratch);
                 reply.clear();
                 let (then, ok) = self.run_home(key, id, args, &mut reply);
+                if let Then::Sleep(micros) = then {
+                    // The driver sleeps for it, after the command; it counts as part of it.
+                    let ticks = (micros as f64 * self.node.facts.ticks_per_micro) as u64;
+                    self.last_tick = self.last_tick.wrapping_sub(ticks);
+                }
                 self.answer(key, |out, _| out.extend_from_slice(&reply));
                 self.scratch = reply;
                 self.count(key, id, args, ok);
@@ -423,10 +447,16 @@ impl Actor {
         let then = caller.then;
         if let Err(error) = &result {
             out.truncate(from);
-            let proto = self.sessions[key].proto;
-            Reply::new(out, proto).error(error.line());
+            self.write_error(key, error.line(), out);
         }
         (then, result.is_ok())
+    }
+
+    /// The error of a session command that ran.
+    fn write_error(&self, key: usize, line: &str, out: &mut Vec<u8>) {
+        self.node.errors.count(line.as_bytes());
+        self.tally().error_replies.add(1);
+        Reply::new(out, self.sessions[key].proto).error(line);
     }
 
     pub(super) fn caller<'a>(
@@ -453,10 +483,12 @@ impl Actor {
 
     /// What a session command left to be done.
     pub(super) fn after(&mut self, key: usize, then: Then) {
+        self.look_for_settings();
         match then {
             Then::Nothing => {}
             Then::Close => self.close_after_reply(key),
             Then::Reset | Then::Unwatch => self.unwatch(key),
+            Then::Hold => self.sessions[key].set(state::GATED, true),
             Then::Sleep(micros) => self.sleep_micros += micros,
         }
     }
@@ -472,8 +504,8 @@ impl Actor {
             let mut payload = Vec::new();
             let asker = self.sessions[key].id;
             self.run_thread_part(asker, id, args, &mut payload);
-            self.answer_merged(key, id, args, &[&payload]);
-            return self.count(key, id, args, true);
+            let ok = self.answer_merged(key, id, args, &[&payload]);
+            return self.count(key, id, args, ok);
         }
         let mut gather = Gather::new(false, self.sessions[key].proto);
         let mut at = Vec::new();
@@ -491,7 +523,7 @@ impl Actor {
             literal: None,
         });
         let slot = session.pending.reserve_gather(gather, session.is(state::REPLY_OFF | state::REPLY_SKIP));
-        let head = Head { command: id, db: session.db as u16, proto: session.proto, view: session.view() };
+        let head = Head { command: id, db: session.db as u16, proto: session.proto, view: session.view(), part: true };
         let client = session.id as u32;
         for shard in 0..self.node.shards() {
             let to = ReplyTo { conn: key as u32, client, slot, fragment: shard };
@@ -501,13 +533,12 @@ impl Actor {
     }
 
     /// A command that comes from everywhere at once, merged by the session.
-    pub(super) fn answer_merged(&mut self, key: usize, id: CommandId, args: Args<'_>, payloads: &[&[u8]]) {
-        let mut out = std::mem::take(&mut self.scratch);
-        out.clear();
-        let then = self.merge_session(key, id, args, payloads, &mut out);
+    pub(super) fn answer_merged(&mut self, key: usize, id: CommandId, args: Args<'_>, payloads: &[&[u8]]) -> bool {
+        let mut out = Vec::new();
+        let (then, ok) = self.merge_session(key, id, args, payloads, &mut out);
         self.answer(key, |to, _| to.extend_from_slice(&out));
-        self.scratch = out;
         self.after(key, then);
+        ok
     }
 
     pub(super) fn merge_session(
@@ -517,21 +548,20 @@ impl Actor {
         args: Args<'_>,
         payloads: &[&[u8]],
         out: &mut Vec<u8>,
-    ) -> Then {
+    ) -> (Then, bool) {
         let node = self.node.clone();
         let Some(SessionRun::Merge(merge) | SessionRun::Threads(_, merge)) = node.session_run(id) else {
-            Reply::new(out, Proto::Resp2).error("ERR This command is not available in this build");
-            return Then::Nothing;
+            unreachable!("a test finds a merge for every such row");
         };
         let from = out.len();
         let mut caller = self.caller(&node, key, id, out);
         let result = merge(&mut caller, args, payloads);
         let then = caller.then;
-        if let Err(error) = result {
+        if let Err(error) = &result {
             out.truncate(from);
-            Reply::new(out, self.sessions[key].proto).error(error.line());
+            self.write_error(key, error.line(), out);
         }
-        then
+        (then, result.is_ok())
     }
 
     /// CLIENT PAUSE: everything, or what may write.
@@ -560,6 +590,7 @@ impl Actor {
         if pause.until > 0 {
             self.node.set_pause(Default::default());
         }
+        self.has_paused = false;
         let waiting: Vec<usize> =
             self.sessions.iter().filter(|(_, s)| s.is(state::PAUSED)).map(|(key, _)| key).collect();
         for key in waiting {
@@ -568,4 +599,3 @@ impl Actor {
         }
     }
 }
-

@@ -90,6 +90,8 @@ pub struct Actor {
     sleep_micros: u64,
     random: u64,
     over_limit: bool,
+    /// Some session waits for the end of a CLIENT PAUSE.
+    has_paused: bool,
     turn_worked: bool,
     last_expire: Millis,
 
@@ -168,6 +170,7 @@ impl Actor {
             sleep_micros: 0,
             random: seed | 1,
             over_limit: false,
+            has_paused: false,
             turn_worked: false,
             last_expire: 0,
             spans: Vec::new(),
@@ -204,6 +207,9 @@ impl Actor {
     pub fn closed(&mut self, key: usize) {
         let Some(session) = self.sessions.try_remove(key) else { return };
         self.tally().connected.sub(1);
+        if session.is(state::MONITOR) {
+            self.node.count_monitor(false);
+        }
         self.forget_client(&session);
         self.with_output.retain(|k| *k != key);
         self.resumed.retain(|k| *k != key);

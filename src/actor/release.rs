@@ -4,8 +4,10 @@
 //! demands. What a turn has written to its connections is released as one; a connection's output keeps
 //! its order.
 
+use super::input::redacted;
 use super::{Actor, attention_bit};
 use crate::base::Millis;
+use crate::command::flag;
 use crate::journal::Chunk;
 use crate::resp::{Args, Reply};
 use crate::session::{Control, attention, state};
@@ -34,8 +36,13 @@ impl Actor {
         self.now = self.now.max(now_micros / 1000);
         self.inbox_taken = false;
         self.turn_worked = false;
-        if self.settings_version != self.node.settings_version() {
-            self.reload_settings();
+        self.tally().turns.add(1);
+        self.look_for_settings();
+        if self.has_paused {
+            self.end_pause();
+        }
+        if attention_bit(&self.node, attention::SLEEP) {
+            self.sleep_micros = self.node.sleeps_for(now_micros);
         }
         self.take_back_loan();
     }
@@ -234,16 +241,34 @@ impl Actor {
         }
     }
 
+    /// CONFIG SET on any shard takes effect here before anything that comes after it.
+    #[inline]
+    pub(super) fn look_for_settings(&mut self) {
+        if self.settings_version != self.node.settings_version() {
+            self.reload_settings();
+        }
+    }
+
+    #[cold]
     fn reload_settings(&mut self) {
         self.settings_version = self.node.settings_version();
         self.settings = self.node.settings();
         self.apply_settings();
+        self.check_memory();
+        if self.settings.requirepass.is_empty() {
+            self.sessions.iter_mut().for_each(|(_, session)| session.set(state::NEEDS_AUTH, false));
+        }
     }
 
     /// What follows from the settings and is kept ready for the hot path.
     pub(super) fn apply_settings(&mut self) {
-        let micros = self.settings.slowlog_log_slower_than;
-        self.slow_ticks = if micros < 0 { u64::MAX } else { (micros as f64 * self.node.facts.ticks_per_micro) as u64 };
+        let log = u64::try_from(self.settings.slowlog_log_slower_than).unwrap_or(u64::MAX);
+        let spike = match self.settings.latency_monitor_threshold {
+            ..=0 => u64::MAX,
+            millis => (millis as u64).saturating_mul(1000),
+        };
+        // A float too large for the type becomes its largest value.
+        self.slow_ticks = (log.min(spike) as f64 * self.node.facts.ticks_per_micro) as u64;
         let journaling = self.node.journal.is_on();
         if let Some(engine) = self.owner.get() {
             engine.journaling = journaling;
@@ -253,6 +278,9 @@ impl Actor {
     /// Housekeeping that needs no turn: called by the driver about ten times a second.
     pub fn cron(&mut self, now: Millis) {
         self.now = self.now.max(now);
+        if self.node.cron_paused.load(Ordering::Relaxed) {
+            return;
+        }
         self.expire_and_free(EXPIRE_PER_CRON, FREE_PER_TURN);
         self.check_memory();
         self.check_connections();
@@ -327,21 +355,23 @@ impl Actor {
 
     /// MONITOR: one line about a command to every shard that may have a client listening.
     pub(super) fn feed_monitors(&mut self, key: usize, id: u16, args: Args<'_>) {
-        use crate::command::flag;
-        if self.node.table.spec(id).has(flag::ADMIN) {
+        if !attention_bit(&self.node, attention::MONITOR)
+            || self.node.table.spec(id).has(flag::ADMIN | flag::SKIP_MONITOR)
+        {
             return;
         }
         let session = &self.sessions[key];
         let mut line = Vec::new();
-        let text = format!(
-            "{}.{:06} [{} {}]",
-            self.now_micros / 1_000_000,
-            self.now_micros % 1_000_000,
-            session.db,
-            session.peer.addr
-        );
+        // The address of a client of the Unix socket ends in `:0`; its path is all that is shown.
+        let (unix, addr) = match session.peer.addr.strip_suffix(":0").filter(|_| session.peer.unix) {
+            Some(path) => ("unix:", path),
+            None => ("", session.peer.addr.as_str()),
+        };
+        let (seconds, micros) = (self.now_micros / 1_000_000, self.now_micros % 1_000_000);
+        let text = format!("{seconds}.{micros:06} [{} {unix}{addr}]", session.db);
         line.extend_from_slice(text.as_bytes());
-        for arg in args.iter() {
+        let args = redacted(&self.node.table.row(id).full_name, args);
+        for arg in args.as_args().iter() {
             line.push(b' ');
             crate::base::quote::write_quoted(&mut line, arg);
         }
@@ -356,6 +386,18 @@ impl Actor {
                 self.parcel(shard).push(nobody, Kind::Thread, head, args.as_args());
             }
         }
+    }
+
+    /// What MULTI has queued is shown when it runs, before EXEC itself.
+    pub(super) fn feed_queued(&mut self, key: usize) {
+        if !attention_bit(&self.node, attention::MONITOR) {
+            return;
+        }
+        let Some(multi) = self.sessions[key].multi.take() else { return };
+        if !multi.broken {
+            multi.queued.iter().for_each(|(id, args)| self.feed_monitors(key, *id, args.as_args()));
+        }
+        self.sessions[key].multi = Some(multi);
     }
 
     /// Shows a line to this shard's clients in MONITOR.

@@ -77,8 +77,13 @@ impl Actor {
     pub(super) fn queue_or_end(&mut self, key: usize, id: CommandId, args: Args<'_>) {
         let spec = self.node.table.spec(id);
         match spec.name {
-            "exec" => self.exec(key, id),
+            "exec" => {
+                self.feed_queued(key);
+                self.feed_monitors(key, id, args);
+                self.exec(key, id);
+            }
             "discard" => {
+                self.feed_monitors(key, id, args);
                 self.leave_multi(key);
                 self.unwatch(key);
                 self.answer(key, |out, proto| Reply::new(out, proto).ok());
@@ -86,7 +91,10 @@ impl Actor {
             }
             "multi" => self.fail(key, id, "ERR MULTI calls can not be nested"),
             "watch" => self.fail(key, id, "ERR WATCH inside MULTI is not allowed"),
-            "quit" | "reset" => self.dispatch(key, id, args),
+            "quit" | "reset" => {
+                self.feed_monitors(key, id, args);
+                self.dispatch(key, id, args);
+            }
             _ if spec.has(flag::NO_MULTI) => self.refuse(key, id, "ERR Command not allowed inside a transaction"),
             _ => {
                 if let Some(multi) = &mut self.sessions[key].multi {
@@ -115,6 +123,10 @@ impl Actor {
         let session = &mut self.sessions[key];
         let watcher = (!session.watching.is_empty()).then_some(session.id);
         session.watching.clear();
+        if watcher.is_some() {
+            self.tally().watching.sub(1);
+        }
+        let session = &self.sessions[key];
         let program = Program {
             commands: multi.queued,
             exec: true,
@@ -219,7 +231,7 @@ impl Actor {
         let session = &self.sessions[key];
         let mut view = session.view();
         view.in_transaction = gather.exec;
-        let head = Head { command: id, db: db as u16, proto: session.proto, view };
+        let head = Head { command: id, db: db as u16, proto: session.proto, view, part: false };
         let mut pieces = Pieces {
             command: id,
             args: ArgsBuf::new(),
@@ -229,17 +241,19 @@ impl Actor {
             proto: session.proto,
             literal: None,
         };
-        let mut place = |shard: ShardId, args: ArgsBuf| {
+        // What the session merges is counted when it is.
+        let merged = matches!(spec.run, Run::Every(_, Merge::Session));
+        let mut place = |shard: ShardId, args: ArgsBuf, part: bool| {
             let fragment = gather.fragment(shard);
             if fragment as usize == parts.len() {
                 parts.push((shard, Vec::new()));
             }
             let commands = &mut parts[fragment as usize].1;
-            commands.push((head, args));
+            commands.push((Head { part: part || merged, ..head }, args));
             (fragment, commands.len() as u32 - 1)
         };
         match router::plan(spec, args, &node.placement) {
-            Ok(Plan::One(shard)) => pieces.at.push(place(shard, args.into())),
+            Ok(Plan::One(shard)) => pieces.at.push(place(shard, args.into(), false)),
             Ok(Plan::Split(shards)) => {
                 let Run::Split(_, merge) = spec.run else { unreachable!("planned as split") };
                 pieces.merge = Some(merge);
@@ -252,7 +266,7 @@ impl Actor {
                         }
                         order[position] = piece;
                     });
-                    pieces.at.push(place(*shard, part));
+                    pieces.at.push(place(*shard, part, piece > 0));
                 }
             }
             Ok(Plan::Every) => {
@@ -261,7 +275,7 @@ impl Actor {
                 if merge == Merge::Session {
                     pieces.args = args.into();
                 }
-                pieces.at = (0..node.shards()).map(|shard| place(shard, args.into())).collect();
+                pieces.at = (0..node.shards()).map(|shard| place(shard, args.into(), shard > 0)).collect();
                 if merge == Merge::AnyKey {
                     let start = self.random() as usize % pieces.at.len();
                     pieces.at.rotate_left(start);
@@ -513,7 +527,8 @@ impl Actor {
                 let payloads: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
                 match merge {
                     Merge::Session => {
-                        let then = self.merge_session(key, id, args, &payloads, out);
+                        let (then, merged) = self.merge_session(key, id, args, &payloads, out);
+                        ok &= merged;
                         self.after(key, then);
                     }
                     _ => router::merge_into(merge, &payloads, &[], proto, out),
@@ -528,6 +543,9 @@ impl Actor {
         let node = Arc::clone(&self.node);
         let mut shards = ShardSet::default();
         let (client, db) = (self.sessions[key].id, self.sessions[key].db);
+        if self.sessions[key].watching.is_empty() {
+            self.tally().watching.add(1);
+        }
         for watched in args.from(1).iter() {
             shards.insert(node.placement.shard(watched));
             let watching = &mut self.sessions[key].watching;
@@ -572,6 +590,7 @@ impl Actor {
         }
         let shards = self.watched_shards(key);
         self.sessions[key].watching.clear();
+        self.tally().watching.sub(1);
         let client = self.sessions[key].id;
         let here = !self.sessions[key].unpushed && shards.single() == Some(self.me) && self.local_ready();
         if let (true, Some(engine)) = (here, self.owner.get()) {
@@ -586,6 +605,9 @@ impl Actor {
 
     /// A connection has gone: its watches end with it.
     pub(super) fn forget_client(&mut self, session: &crate::session::Session) {
+        if !session.watching.is_empty() {
+            self.tally().watching.sub(1);
+        }
         let mut shards = ShardSet::default();
         session.watching.iter().for_each(|(_, k)| shards.insert(self.node.placement.shard(k)));
         for shard in shards.as_slice() {

@@ -5,6 +5,7 @@ pub mod connection;
 pub mod debug;
 mod error;
 pub mod facts;
+pub mod function;
 pub mod generic;
 pub mod info;
 pub mod introspect;

@@ -279,6 +279,7 @@ const CONFIG: &[CommandSpec] = &[
         group: Group::Server,
         since: "2.0.0",
         summary: "Start the counters of INFO again at zero",
+        run: Run::Every(shard_facts::contribute, Merge::Session),
         ..CommandSpec::DEFAULT
     },
     CommandSpec {

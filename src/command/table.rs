@@ -2,7 +2,8 @@
 //! of the upper-cased name's bytes and one comparison.
 
 use super::spec::{Begin, CommandSpec, Find, KeySpec};
-use super::{connection, generic, server, string, transaction};
+use super::{connection, debug, function, generic, server, string, transaction};
+use crate::resp::Args;
 
 /// Position of a command in the table: small, and the index of its statistics.
 pub type CommandId = u16;
@@ -26,6 +27,9 @@ pub struct Row {
     /// The container's id and this row's siblings, for subcommands.
     pub parent: Option<CommandId>,
     subcommands: Vec<CommandId>,
+    /// A word of a command that Redis shows without subcommands (DEBUG): found by `inner` only, and
+    /// counted as its parent.
+    pub is_inner: bool,
     /// The argument that is the command's only key, if its place never varies.
     single_key: Option<u8>,
 }
@@ -48,6 +52,7 @@ impl CommandTable {
             connection::COMMANDS,
             transaction::COMMANDS,
             server::COMMANDS,
+            function::COMMANDS,
         ] {
             for spec in family {
                 table.add(spec);
@@ -67,8 +72,12 @@ impl CommandTable {
             full_name: spec.name.into(),
             parent: None,
             subcommands: Vec::new(),
+            is_inner: false,
             single_key: single_key(spec),
         });
+        if spec.name == "debug" {
+            debug::SUBCOMMANDS.iter().for_each(|word| self.add_inner(id, spec, word));
+        }
         for sub in spec.subcommands {
             let sub_id = self.rows.len() as CommandId;
             self.rows.push(Row {
@@ -77,11 +86,24 @@ impl CommandTable {
                 full_name: format!("{}|{}", spec.name, sub.name),
                 parent: Some(id),
                 subcommands: Vec::new(),
+                is_inner: false,
                 single_key: single_key(sub),
             });
             self.rows[id as usize].subcommands.push(sub_id);
         }
         self.file(spec.name.as_bytes(), id);
+    }
+
+    fn add_inner(&mut self, parent: CommandId, container: &CommandSpec, word: &'static CommandSpec) {
+        self.rows.push(Row {
+            spec: word,
+            name: word.name.into(),
+            full_name: format!("{}|{}", container.name, word.name),
+            parent: Some(parent),
+            subcommands: Vec::new(),
+            is_inner: true,
+            single_key: None,
+        });
     }
 
     fn rename(&mut self, old: &str, new: &str) -> Result<(), String> {
@@ -155,6 +177,13 @@ impl CommandTable {
                 }
             }
         }
+    }
+
+    /// The row for a DEBUG subcommand that has shards to go to.
+    pub fn inner(&self, id: CommandId, args: Args<'_>) -> Option<CommandId> {
+        let spec = (self.spec(id).name == "debug").then(|| debug::subcommand(args))??;
+        let at = debug::SUBCOMMANDS.iter().position(|word| word.name == spec.name)?;
+        Some(id + 1 + at as CommandId)
     }
 
     #[inline]

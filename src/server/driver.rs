@@ -129,7 +129,7 @@ impl Driver {
         }
         worked |= self.take_arrivals();
         worked |= self.actor.end_turn();
-        self.send_and_close();
+        // Before the replies: who asked for the sleep hears of it when it is over.
         match self.actor.take_sleep_micros() {
             0 => {}
             micros => {
@@ -137,6 +137,7 @@ impl Driver {
                 std::thread::sleep(Duration::from_micros(micros));
             }
         }
+        self.send_and_close();
         Ok(worked)
     }
 

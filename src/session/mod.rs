@@ -6,14 +6,16 @@
 
 pub mod commands;
 mod journal_mark;
+mod latency;
 mod multi;
 mod node;
 mod pending;
 mod slowlog;
 
 pub use journal_mark::JournalMarks;
+pub use latency::{LatencyMonitor, Spike, Spikes};
 pub use multi::Multi;
-pub use node::{Control, Facts, Node, Pause, attention};
+pub use node::{Control, Facts, Node, Pause, Process, attention};
 pub use pending::Pending;
 pub use slowlog::{Slowlog, SlowlogEntry};
 

@@ -2,7 +2,7 @@
 //! start, an atomic, or behind a lock that no command takes on its ordinary path.
 
 use super::commands::{self, SessionRun};
-use super::{JournalMarks, Slowlog};
+use super::{JournalMarks, LatencyMonitor, Slowlog};
 use crate::base::{Millis, ShardId};
 use crate::bridge::{Cell, Inbox, Wake, mail::Sender};
 use crate::command::{CommandId, CommandTable};
@@ -11,7 +11,7 @@ use crate::journal::Chunk;
 use crate::keyspace::Placement;
 use crate::shard::{Engine, ErrorCounts, Parcel, Tally, UnitId};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::*};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 /// What a shard has for the control plane.
 pub enum Control {
@@ -39,6 +39,20 @@ pub struct Facts {
     pub os: String,
     pub total_system_memory: u64,
     pub ticks_per_micro: f64,
+    /// `used_memory` before the first client.
+    pub startup_memory: u64,
+}
+
+/// What only the operating system knows of the process. Times are microseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Process {
+    pub rss: u64,
+    pub cpu_sys: u64,
+    pub cpu_user: u64,
+    pub cpu_sys_children: u64,
+    pub cpu_user_children: u64,
+    /// System and user time of the thread that asks.
+    pub cpu_thread: Option<(u64, u64)>,
 }
 
 /// CLIENT PAUSE: until when, and whether reads pause too.
@@ -55,6 +69,8 @@ pub mod attention {
     pub const MONITOR: u32 = 1 << 1;
     /// The journal has failed: writes are refused.
     pub const WRITE_ERROR: u32 = 1 << 2;
+    /// DEBUG SLEEP: every shard's thread is to sleep.
+    pub const SLEEP: u32 = 1 << 3;
 }
 
 pub struct Node {
@@ -67,6 +83,7 @@ pub struct Node {
     pub tallies: Box<[Tally]>,
     pub journal: JournalMarks,
     pub slowlog: Slowlog,
+    pub latency: LatencyMonitor,
     pub errors: ErrorCounts,
     pub facts: Facts,
     pub control: Sender<Control>,
@@ -75,6 +92,8 @@ pub struct Node {
     /// Bits of `attention`.
     pub attention: AtomicU32,
     pub active_expire: AtomicBool,
+    /// DEBUG PAUSE-CRON.
+    pub cron_paused: AtomicBool,
     pub loading: AtomicBool,
     settings: RwLock<Arc<Settings>>,
     settings_version: AtomicU64,
@@ -84,7 +103,10 @@ pub struct Node {
     /// Connections over all shards, against `maxclients`.
     pub connected: AtomicU64,
     /// Clients in MONITOR.
-    pub monitors: AtomicU32,
+    monitors: Mutex<u32>,
+    /// DEBUG SLEEP: until when, in microseconds since the epoch.
+    asleep_until: AtomicU64,
+    process: OnceLock<fn() -> Process>,
     /// Bytes the process has allocated, refreshed by the shards every turn (`used_memory`), and the most so far.
     pub used_memory: AtomicU64,
     pub used_memory_peak: AtomicU64,
@@ -121,12 +143,14 @@ impl Node {
             tallies: (0..shards).map(|_| Tally::new(commands)).collect(),
             journal: JournalMarks::new(shards),
             slowlog: Slowlog::default(),
+            latency: LatencyMonitor::default(),
             errors: ErrorCounts::default(),
             facts,
             control,
             control_wake: Wake::default(),
             attention: AtomicU32::new(0),
             active_expire: AtomicBool::new(true),
+            cron_paused: AtomicBool::new(false),
             loading: AtomicBool::new(false),
             settings: RwLock::new(Arc::new(settings)),
             settings_version: AtomicU64::new(1),
@@ -134,7 +158,9 @@ impl Node {
             next_client: AtomicU64::new(1),
             next_unit: AtomicU64::new(1),
             connected: AtomicU64::new(0),
-            monitors: AtomicU32::new(0),
+            monitors: Mutex::new(0),
+            asleep_until: AtomicU64::new(0),
+            process: OnceLock::new(),
             used_memory: AtomicU64::new(0),
             used_memory_peak: AtomicU64::new(0),
             ops_per_sec: AtomicU64::new(0),
@@ -214,6 +240,38 @@ impl Node {
             Pause { until: pause.until.max(wanted.until), all: wanted.all || pause.all && pause.until > 0 }
         };
         self.attend(attention::PAUSE, pause.until > 0);
+    }
+
+    /// A client has entered or left MONITOR.
+    pub fn count_monitor(&self, enters: bool) {
+        let mut monitors = self.monitors.lock().unwrap_or_else(|e| e.into_inner());
+        *monitors = if enters { *monitors + 1 } else { monitors.saturating_sub(1) };
+        self.attend(attention::MONITOR, *monitors > 0);
+    }
+
+    /// DEBUG SLEEP: all shards stop until then, as the only thread of Redis does.
+    pub fn sleep_until(&self, until_micros: u64) {
+        self.asleep_until.fetch_max(until_micros, AcqRel);
+        self.attend(attention::SLEEP, true);
+        self.wake_all();
+    }
+
+    /// For how many microseconds this thread is to sleep.
+    pub fn sleeps_for(&self, now_micros: u64) -> u64 {
+        let left = self.asleep_until.load(Acquire).saturating_sub(now_micros);
+        if left == 0 {
+            self.attend(attention::SLEEP, false);
+        }
+        left
+    }
+
+    /// How the state of the process is found out; this floor reads no files. Set once, at boot.
+    pub fn set_process_probe(&self, probe: fn() -> Process) {
+        let _ = self.process.set(probe);
+    }
+
+    pub fn process(&self) -> Process {
+        self.process.get().map(|probe| probe()).unwrap_or_default()
     }
 
     /// Wakes every shard, so that each looks at what has changed.

@@ -5,10 +5,11 @@
 
 mod engine;
 mod errors;
+pub mod histogram;
 mod parcel;
 mod tally;
 
 pub use engine::{Engine, Env, Job, run_every, run_held, run_job};
 pub use errors::ErrorCounts;
-pub use parcel::{Commands, Head, Hold, Item, Kind, Parcel, ReplyTo, UnitId};
+pub use parcel::{Answers, Commands, Head, Hold, Item, Kind, Parcel, ReplyTo, UnitId};
 pub use tally::{CommandTally, Count, Tally};

@@ -54,6 +54,8 @@ pub struct Item {
     pub db: u16,
     pub proto: Proto,
     pub view: ClientView,
+    /// One of several parts of a command, and not the one that is counted as its call.
+    pub part: bool,
     first_span: u32,
     argc: u32,
 }
@@ -66,6 +68,8 @@ pub struct Parcel {
     spans: Vec<Span>,
     pub replies: Vec<u8>,
     pub ends: Vec<u32>,
+    /// Items that took long, with their ticks: SLOWLOG entries are made at home, where the client is known.
+    pub slow: Vec<(u32, u64)>,
     /// Holds something only the owner's thread may do: not for borrowers.
     pub owner_only: bool,
     /// The sender's time at the push.
@@ -85,8 +89,8 @@ impl Parcel {
             self.bytes.extend_from_slice(arg);
         }
         self.owner_only |= matches!(kind, Kind::Hold(_) | Kind::Thread);
-        let Head { command, db, proto, view } = head;
-        self.items.push(Item { to, kind, command, db, proto, view, first_span, argc: args.len() as u32 });
+        let Head { command, db, proto, view, part } = head;
+        self.items.push(Item { to, kind, command, db, proto, view, part, first_span, argc: args.len() as u32 });
     }
 
     /// Adds something that has no arguments.
@@ -108,9 +112,9 @@ impl Parcel {
     }
 
     /// Splits into what a runner reads and what it writes.
-    pub fn parts(&mut self) -> (Commands<'_>, &mut Vec<u8>, &mut Vec<u32>) {
-        let Parcel { items, bytes, spans, replies, ends, .. } = self;
-        (Commands { items, bytes, spans }, replies, ends)
+    pub fn parts(&mut self) -> (Commands<'_>, Answers<'_>) {
+        let Parcel { items, bytes, spans, replies, ends, slow, .. } = self;
+        (Commands { items, bytes, spans }, Answers { replies, ends, slow })
     }
 
     /// Empties it for its next journey. A parcel that grew past reason gives its memory back.
@@ -124,8 +128,23 @@ impl Parcel {
         self.spans.clear();
         self.replies.clear();
         self.ends.clear();
+        self.slow.clear();
         self.owner_only = false;
         self.depends_on = 0;
+    }
+}
+
+/// The writing half of a parcel.
+pub struct Answers<'a> {
+    pub replies: &'a mut Vec<u8>,
+    pub ends: &'a mut Vec<u32>,
+    pub slow: &'a mut Vec<(u32, u64)>,
+}
+
+impl Answers<'_> {
+    /// The reply of the next item is complete.
+    pub fn end(&mut self) {
+        self.ends.push(self.replies.len() as u32);
     }
 }
 
@@ -150,6 +169,7 @@ pub struct Head {
     pub db: u16,
     pub proto: Proto,
     pub view: ClientView,
+    pub part: bool,
 }
 
 /// A transaction that holds whole keyspaces. Every shard of `shards` lends its own when it reaches the

@@ -1,6 +1,7 @@
 //! Counters of one thread, added up by INFO. Only their thread writes them; others read them at any
 //! time. A plain load and store each: no read-modify-write on the path of a command.
 
+use super::histogram::Histogram;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// One command's row of INFO commandstats.
@@ -11,6 +12,23 @@ pub struct CommandTally {
     pub ticks: Count,
     pub rejected: Count,
     pub failed: Count,
+    /// While `latency-tracking` is on.
+    pub latency: Histogram,
+}
+
+impl CommandTally {
+    /// One call has ended.
+    #[inline]
+    pub fn book(&self, ticks: u64, ok: bool, track_latency: bool) {
+        self.calls.add(1);
+        self.ticks.add(ticks);
+        if !ok {
+            self.failed.add(1);
+        }
+        if track_latency {
+            self.latency.add(ticks);
+        }
+    }
 }
 
 /// A counter with one writer.
@@ -46,6 +64,8 @@ pub struct Tally {
     pub connections_rejected: Count,
     pub connected: Count,
     pub blocked: Count,
+    /// Connections that watch a key.
+    pub watching: Count,
     pub bytes_in: Count,
     pub bytes_out: Count,
     pub error_replies: Count,

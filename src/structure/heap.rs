@@ -47,6 +47,11 @@ pub fn used() -> u64 {
     (USED.load(Ordering::Relaxed) + untold).max(0) as u64
 }
 
+/// Gives back to the system what this thread's heap holds and does not need (MEMORY PURGE).
+pub fn purge() {
+    raw::collect();
+}
+
 #[inline(always)]
 fn count(bytes: i64) {
     COUNTER.with(|counter| {
@@ -134,11 +139,17 @@ mod raw {
         fn mi_zalloc(size: usize) -> *mut c_void;
         fn mi_realloc(block: *mut c_void, size: usize) -> *mut c_void;
         fn mi_free(block: *mut c_void);
+        fn mi_collect(force: bool);
         fn mi_malloc_aligned(size: usize, alignment: usize) -> *mut c_void;
         fn mi_zalloc_aligned(size: usize, alignment: usize) -> *mut c_void;
         fn mi_realloc_aligned(block: *mut c_void, size: usize, alignment: usize) -> *mut c_void;
         #[cfg(test)]
         pub(super) fn mi_good_size(size: usize) -> usize;
+    }
+
+    pub(super) fn collect() {
+        // SAFETY: it frees only what nobody has.
+        unsafe { mi_collect(true) };
     }
 
     /// mimalloc aligns blocks of more than 8 bytes to 16, and those of up to 8 bytes to 8.
@@ -195,6 +206,7 @@ mod raw {
 mod raw {
     use std::alloc::{GlobalAlloc, Layout, System};
 
+    pub(super) fn collect() {}
     pub(super) unsafe fn alloc(layout: Layout) -> *mut u8 {
         // SAFETY: passed on.
         unsafe { System.alloc(layout) }

@@ -161,6 +161,9 @@ fn quit(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
 
 fn reset(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
     let session = &mut c.session;
+    if session.is(state::MONITOR) {
+        c.node.count_monitor(false);
+    }
     session.set(
         state::MULTI
             | state::REPLY_OFF

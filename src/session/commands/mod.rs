@@ -2,14 +2,22 @@
 //! `Caller`; a few (`Threads`) need a part from every shard's thread, because only that thread knows its
 //! connections. A row with `Run::Session` finds its handler here by name; a test checks that all do.
 
+mod client;
+mod client_list;
+mod config;
 mod connection;
+mod debug;
 pub mod info;
+mod latency;
+mod server;
+mod slowlog;
 
-use super::{Node, Session, Sessions};
+use super::{Control, Node, Session, Sessions};
 use crate::base::{Millis, ShardId};
-use crate::command::{CommandId, Error};
+use crate::command::{CommandId, Error, introspect};
 use crate::config::Settings;
 use crate::resp::{Args, Reply};
+use std::time::Duration;
 
 /// What a session command works with.
 pub struct Caller<'a> {
@@ -36,6 +44,8 @@ pub enum Then {
     Reset,
     /// Unwatch everything (DISCARD, UNWATCH).
     Unwatch,
+    /// Run nothing more: the process ends (SHUTDOWN).
+    Hold,
     /// Sleep with the whole shard for so many microseconds (DEBUG SLEEP).
     Sleep(u64),
 }
@@ -70,14 +80,83 @@ pub enum SessionRun {
     Transaction,
 }
 
+const FAMILIES: &[&[(&str, SessionRun)]] = &[
+    client::HANDLERS,
+    config::HANDLERS,
+    connection::HANDLERS,
+    debug::HANDLERS,
+    info::HANDLERS,
+    latency::HANDLERS,
+    server::HANDLERS,
+    slowlog::HANDLERS,
+];
+
 /// The handler of a row, by the name under which INFO counts it.
 pub fn find(full_name: &str) -> Option<SessionRun> {
     if matches!(full_name, "multi" | "exec" | "discard" | "watch" | "unwatch") {
         return Some(SessionRun::Transaction);
     }
-    [connection::HANDLERS, info::HANDLERS]
+    FAMILIES
         .iter()
         .flat_map(|family| family.iter())
         .find(|(name, _)| *name == full_name)
         .map(|(_, run)| *run)
+}
+
+impl Threads<'_> {
+    pub fn is_asker(&self, session: &Session) -> bool {
+        session.id as u32 == self.asker as u32
+    }
+}
+
+/// Connected over loopback or the Unix socket.
+pub fn is_local(session: &Session) -> bool {
+    let addr = session.peer.addr.as_str();
+    session.peer.unix || addr.starts_with("127.0.0.1:") || addr.starts_with("::1:") || addr.starts_with("[::1]:")
+}
+
+/// How long a shard waits for room in the queue to the control plane.
+const CONTROL_WAIT: Duration = Duration::from_secs(5);
+
+/// Tells the control plane.
+fn control(c: &Caller<'_>, message: Control) -> Result<(), Error> {
+    let sent = c.node.control.send_timeout(message, CONTROL_WAIT);
+    c.node.control_wake.wake();
+    sent.map_err(|_| Error::text("ERR The server's control plane takes no orders; see the log"))
+}
+
+/// A known subcommand with more arguments than it takes.
+fn subcommand_syntax(args: Args<'_>) -> Error {
+    Error::owned(introspect::subcommand_syntax(args))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{CommandTable, Merge, Run};
+
+    #[test]
+    fn every_row_that_the_session_runs_or_merges_has_its_handler() {
+        let table = CommandTable::new(&[]).unwrap();
+        for (_, row) in table.rows() {
+            let found = find(&row.full_name);
+            let fits = match row.spec.run {
+                Run::Session => {
+                    matches!(found, Some(SessionRun::Home(_) | SessionRun::Threads(..) | SessionRun::Transaction))
+                }
+                Run::Every(_, Merge::Session) => matches!(found, Some(SessionRun::Merge(_))),
+                _ => found.is_none(),
+            };
+            assert!(fits, "{}", row.full_name);
+        }
+    }
+
+    #[test]
+    fn every_handler_has_its_row() {
+        let table = CommandTable::new(&[]).unwrap();
+        let known = |name: &str| table.rows().any(|(_, row)| row.full_name == name);
+        for (name, _) in FAMILIES.iter().flat_map(|family| family.iter()) {
+            assert!(known(name), "{name}");
+        }
+    }
 }

@@ -1,0 +1,202 @@
+//! CLIENT, except the subcommands that look at all connections (`client_list`).
+
+use super::connection::check_name;
+use super::{Caller, SessionRun, client_list};
+use crate::base::num;
+use crate::command::{Error, usage};
+use crate::resp::{Args, Reply};
+use crate::session::{Pause, state};
+
+pub const HANDLERS: &[(&str, SessionRun)] = &[
+    ("client|caching", SessionRun::Home(caching)),
+    ("client|getname", SessionRun::Home(getname)),
+    ("client|getredir", SessionRun::Home(getredir)),
+    ("client|help", SessionRun::Home(help)),
+    ("client|id", SessionRun::Home(id)),
+    ("client|info", SessionRun::Home(client_list::info)),
+    ("client|kill", SessionRun::Threads(client_list::KILL.0, client_list::KILL.1)),
+    ("client|list", SessionRun::Threads(client_list::LIST.0, client_list::LIST.1)),
+    ("client|no-evict", SessionRun::Home(no_evict)),
+    ("client|no-touch", SessionRun::Home(no_touch)),
+    ("client|pause", SessionRun::Home(pause)),
+    ("client|reply", SessionRun::Home(reply)),
+    ("client|setinfo", SessionRun::Home(setinfo)),
+    ("client|setname", SessionRun::Home(setname)),
+    ("client|tracking", SessionRun::Home(tracking)),
+    ("client|trackinginfo", SessionRun::Home(trackinginfo)),
+    ("client|unblock", SessionRun::Home(unblock)),
+    ("client|unpause", SessionRun::Home(unpause)),
+];
+
+/// The HELP subcommand of any container.
+pub fn help(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
+    let container = c.node.table.row(c.command).parent.unwrap_or(c.command);
+    usage::help(&c.node.table, container, args.at(0), &mut c.reply);
+    Ok(())
+}
+
+fn id(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
+    c.reply.integer(c.session.id as i64);
+    Ok(())
+}
+
+fn getname(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
+    if c.session.name.is_empty() {
+        c.reply.null();
+    } else {
+        c.reply.bulk(&c.session.name);
+    }
+    Ok(())
+}
+
+fn setname(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
+    check_name(args.at(2))?;
+    c.session.name = args.at(2).to_vec();
+    c.reply.ok();
+    Ok(())
+}
+
+fn setinfo(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
+    let (attribute, value) = (args.at(2), args.at(3));
+    let shown = String::from_utf8_lossy(attribute);
+    let field = match () {
+        _ if attribute.eq_ignore_ascii_case(b"lib-name") => &mut c.session.lib_name,
+        _ if attribute.eq_ignore_ascii_case(b"lib-ver") => &mut c.session.lib_ver,
+        _ => return Err(Error::owned(format!("ERR Unrecognized option '{shown}'"))),
+    };
+    if check_name(value).is_err() {
+        let line = format!("ERR {shown} cannot contain spaces, newlines or special characters.");
+        return Err(Error::owned(line));
+    }
+    *field = value.to_vec();
+    c.reply.ok();
+    Ok(())
+}
+
+fn on_or_off(arg: &[u8]) -> Result<bool, Error> {
+    match arg {
+        a if a.eq_ignore_ascii_case(b"on") => Ok(true),
+        a if a.eq_ignore_ascii_case(b"off") => Ok(false),
+        _ => Err(Error::Syntax),
+    }
+}
+
+fn no_evict(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
+    c.session.no_evict = on_or_off(args.at(2))?;
+    c.reply.ok();
+    Ok(())
+}
+
+fn no_touch(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
+    let on = on_or_off(args.at(2))?;
+    c.session.set(state::NO_TOUCH, on);
+    c.reply.ok();
+    Ok(())
+}
+
+/// OFF and SKIP have no reply themselves.
+fn reply(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
+    match &args.at(2).to_ascii_lowercase()[..] {
+        b"on" => {
+            c.session.set(state::REPLY_OFF | state::REPLY_SKIP | state::REPLY_SKIP_NEXT, false);
+            c.reply.ok();
+        }
+        b"off" => c.session.set(state::REPLY_OFF, true),
+        b"skip" if !c.session.is(state::REPLY_OFF) => c.session.set(state::REPLY_SKIP_NEXT, true),
+        b"skip" => {}
+        _ => return Err(Error::Syntax),
+    }
+    Ok(())
+}
+
+fn pause(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
+    let all = match args.get(3) {
+        None => true,
+        Some(mode) if mode.eq_ignore_ascii_case(b"all") => true,
+        Some(mode) if mode.eq_ignore_ascii_case(b"write") => false,
+        Some(_) => return Err(Error::text("ERR CLIENT PAUSE mode must be WRITE or ALL")),
+    };
+    if args.len() > 4 {
+        return Err(super::subcommand_syntax(args));
+    }
+    let timeout = num::parse_i64(args.at(2)).ok_or(Error::text("ERR timeout is not an integer or out of range"))?;
+    if timeout < 0 {
+        return Err(Error::text("ERR timeout is negative"));
+    }
+    if timeout > 0 {
+        let until = c.now.checked_add(timeout as u64).filter(|until| *until <= i64::MAX as u64);
+        let until = until.ok_or(Error::text("ERR timeout is out of range"))?;
+        c.node.set_pause(Pause { until, all });
+        c.node.wake_all();
+    }
+    c.reply.ok();
+    Ok(())
+}
+
+fn unpause(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
+    c.node.set_pause(Pause::default());
+    // Clients of other shards wait for its end too.
+    c.node.wake_all();
+    c.reply.ok();
+    Ok(())
+}
+
+/// Nobody waits in a blocking command: there are none yet.
+fn unblock(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
+    if args.len() > 4 {
+        return Err(super::subcommand_syntax(args));
+    }
+    let known = |reason: &[u8]| reason.eq_ignore_ascii_case(b"timeout") || reason.eq_ignore_ascii_case(b"error");
+    if args.get(3).is_some_and(|reason| !known(reason)) {
+        return Err(Error::text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
+    }
+    num::parse_i64(args.at(2)).ok_or(Error::NotInteger)?;
+    c.reply.integer(0);
+    Ok(())
+}
+
+/// Arguments are checked as Redis does; turning it on is refused, since no invalidation would come.
+fn tracking(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
+    let mut at = 3;
+    while let Some(option) = args.get(at) {
+        let more = at + 1 < args.len();
+        at += match &option.to_ascii_lowercase()[..] {
+            b"redirect" if more => {
+                num::parse_i64(args.at(at + 1)).ok_or(Error::NotInteger)?;
+                2
+            }
+            b"prefix" if more => 2,
+            b"bcast" | b"optin" | b"optout" | b"noloop" => 1,
+            _ => return Err(Error::Syntax),
+        };
+    }
+    if on_or_off(args.at(2))? {
+        return Err(Error::text("ERR CLIENT TRACKING ON is not available: invalidation of client-side caches is not built yet"));
+    }
+    c.reply.ok();
+    Ok(())
+}
+
+fn caching(_: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
+    Err(Error::text(
+        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
+    ))
+}
+
+fn getredir(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
+    c.reply.integer(-1);
+    Ok(())
+}
+
+fn trackinginfo(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
+    let reply: &mut Reply<'_> = &mut c.reply;
+    reply.map(3);
+    reply.bulk(b"flags");
+    reply.set(1);
+    reply.bulk(b"off");
+    reply.bulk(b"redirect");
+    reply.integer(-1);
+    reply.bulk(b"prefixes");
+    reply.array(0);
+    Ok(())
+}

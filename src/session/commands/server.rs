@@ -1,0 +1,170 @@
+//! What is asked of the server as a whole and needs no key: COMMAND, FUNCTION, LASTSAVE, LOLWUT, MONITOR,
+//! ROLE, SHUTDOWN, TIME, and the subcommands of MEMORY that look at nothing.
+
+use super::client::help;
+use super::{Caller, SessionRun, Then, Threads, control};
+use crate::command::{Error, introspect, lolwut};
+use crate::resp::Args;
+use crate::session::{Control, state};
+
+pub const HANDLERS: &[(&str, SessionRun)] = &[
+    ("command", SessionRun::Home(command)),
+    ("command|count", SessionRun::Home(command_count)),
+    ("command|docs", SessionRun::Home(command_docs)),
+    ("command|getkeys", SessionRun::Home(command_getkeys)),
+    ("command|getkeysandflags", SessionRun::Home(command_getkeysandflags)),
+    ("command|help", SessionRun::Home(help)),
+    ("command|info", SessionRun::Home(command_info)),
+    ("command|list", SessionRun::Home(command_list)),
+    ("function|flush", SessionRun::Home(function_flush)),
+    ("function|help", SessionRun::Home(help)),
+    ("function|list", SessionRun::Home(function_list)),
+    ("lastsave", SessionRun::Home(lastsave)),
+    ("lolwut", SessionRun::Home(lolwut)),
+    ("memory|help", SessionRun::Home(help)),
+    ("memory|malloc-stats", SessionRun::Home(memory_malloc_stats)),
+    ("memory|purge", SessionRun::Threads(purge_part, purge_merge)),
+    ("monitor", SessionRun::Home(monitor)),
+    ("role", SessionRun::Home(role)),
+    ("shutdown", SessionRun::Home(shutdown)),
+    ("time", SessionRun::Home(time)),
+];
+
+fn command(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
+    introspect::command(&c.node.table, &mut c.reply);
+    Ok(())
+}
+
+fn command_count(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
+    introspect::count(&c.node.table, &mut c.reply);
+    Ok(())
+}
+
+fn command_docs(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
+    introspect::docs(&c.node.table, args, &mut c.reply);
+    Ok(())
+}
+
+fn command_getkeys(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
+    introspect::get_keys(&c.node.table, args, false, &mut c.reply)
+}
+
+fn command_getkeysandflags(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
+    introspect::get_keys(&c.node.table, args, true, &mut c.reply)
+}
+
+fn command_info(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
+    introspect::info(&c.node.table, args, &mut c.reply);
+    Ok(())
+}
+
+fn command_list(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
+    introspect::list(&c.node.table, args, &mut c.reply)
+}
+
+/// There are no functions: everything that was to be deleted is gone.
+fn function_flush(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
+    let known = |word: &[u8]| word.eq_ignore_ascii_case(b"async") || word.eq_ignore_ascii_case(b"sync");
+    if args.len() > 3 || args.get(2).is_some_and(|word| !known(word)) {
+        return Err(Error::text("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
+    }
+    c.reply.ok();
+    Ok(())
+}
+
+fn function_list(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
+    let mut at = 2;
+    while let Some(option) = args.get(at) {
+        at += match option {
+            o if o.eq_ignore_ascii_case(b"withcode") => 1,
+            o if o.eq_ignore_ascii_case(b"libraryname") && at + 1 < args.len() => 2,
+            o if o.eq_ignore_ascii_case(b"libraryname") => {
+                return Err(Error::text("ERR library name argument was not given"));
+            }
+            o => return Err(Error::owned(format!("ERR Unknown argument {}", String::from_utf8_lossy(o)))),
+        };
+    }
+    c.reply.array(0);
+    Ok(())
+}
+
+/// No snapshot has been taken since start: Redis then gives the time of the start.
+fn lastsave(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
+    c.reply.integer((c.node.facts.started / 1000) as i64);
+    Ok(())
+}
+
+fn lolwut(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
+    let picture = lolwut::render(args, c.now_micros ^ c.session.id)?;
+    c.reply.verbatim("txt", picture.as_bytes());
+    Ok(())
+}
+
+/// What Redis says where its allocator has nothing to tell.
+fn memory_malloc_stats(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
+    c.reply.bulk(b"Stats not supported for the current allocator");
+    Ok(())
+}
+
+/// Each thread has a heap of its own.
+fn purge_part(_: &mut Threads<'_>, _: Args<'_>, _: &mut Vec<u8>) {
+    crate::structure::heap::purge();
+}
+
+fn purge_merge(c: &mut Caller<'_>, _: Args<'_>, _: &[&[u8]]) -> Result<(), Error> {
+    c.reply.ok();
+    Ok(())
+}
+
+fn monitor(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
+    // Like Redis, a second MONITOR gets no reply.
+    if !c.session.is(state::MONITOR) {
+        c.session.set(state::MONITOR, true);
+        c.node.count_monitor(true);
+        c.reply.ok();
+    }
+    Ok(())
+}
+
+fn role(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
+    c.reply.array(3);
+    c.reply.bulk(b"master");
+    c.reply.integer(0);
+    c.reply.array(0);
+    Ok(())
+}
+
+fn time(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
+    c.reply.array(2);
+    c.reply.bulk_integer((c.now_micros / 1_000_000) as i64);
+    c.reply.bulk_integer((c.now_micros % 1_000_000) as i64);
+    Ok(())
+}
+
+/// SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]. No reply comes: the connection ends with the process.
+fn shutdown(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
+    let (mut nosave, mut save, mut now, mut force, mut abort) = (false, false, false, false, false);
+    for word in args.iter().skip(1) {
+        *match &word.to_ascii_lowercase()[..] {
+            b"nosave" => &mut nosave,
+            b"save" => &mut save,
+            b"now" => &mut now,
+            b"force" => &mut force,
+            b"abort" => &mut abort,
+            _ => return Err(Error::Syntax),
+        } = true;
+    }
+    if (abort && (nosave || save || now || force)) || (nosave && save) {
+        return Err(Error::Syntax);
+    }
+    if abort {
+        // A shutdown waits for nothing here, so none is ever under way for long.
+        return Err(Error::text("ERR No shutdown in progress."));
+    }
+    if save {
+        return Err(Error::text("ERR SHUTDOWN SAVE is not available: snapshots (RDB) are not built yet"));
+    }
+    control(c, Control::Shutdown { force, now })?;
+    c.then = Then::Hold;
+    Ok(())
+}
