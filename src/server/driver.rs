@@ -303,7 +303,7 @@ impl Driver {
     }
 
     fn sleep(&mut self) -> Result<(), RingError> {
-        if !self.doors.arrivals[self.me as usize].is_full() || !self.actor.prepare_sleep() {
+        if self.doors.arrivals[self.me as usize].is_full() || !self.actor.prepare_sleep() {
             return Ok(());
         }
         let result = if self.doors.arrivals[self.me as usize].is_full() {
