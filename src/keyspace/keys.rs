@@ -238,9 +238,15 @@ impl<'a> Keys<'a> {
     /// The same for a key of another database (MOVE, COPY ... DB).
     pub fn changed_in(&mut self, db: usize, key: &[u8]) {
         self.changes += 1;
+        self.owner(key).stats.dirty += 1;
+        self.touched_in(db, key);
+    }
+
+    /// Marks the watchers of one more key of a change that has been counted (the old name of RENAME).
+    #[inline]
+    pub fn touched_in(&mut self, db: usize, key: &[u8]) {
         let placement = self.placement;
         let keyspace = self.owner(key);
-        keyspace.stats.dirty += 1;
         if !keyspace.watch.is_empty() {
             let gone = keyspace.dbs[db].find(placement.hash(key), key).is_none();
             keyspace.watch.touch(db, key, gone);
