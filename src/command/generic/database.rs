@@ -49,7 +49,11 @@ fn swapdb(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let databases = x.keys.databases();
     let (a, b) = (db_index(a, databases)?, db_index(b, databases)?);
     let placement = x.keys.placement;
-    x.keys.each_keyspace(|keyspace| keyspace.swap(a, b, placement));
+    x.keys.each_keyspace(|keyspace| {
+        keyspace.swap(a, b, placement);
+        // One change, however many shards carry it out.
+        keyspace.stats.dirty += (keyspace.shard == 0) as u64;
+    });
     x.keys.changed_whole();
     x.reply.ok();
     Ok(())
