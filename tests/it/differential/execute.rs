@@ -106,8 +106,8 @@ impl Speaker {
                 reply
             }
             Some(_) if matches!(name.as_str(), "exec" | "discard" | "reset") => {
-                // A wrong number of arguments leaves the transaction open.
-                if !reply.is_error() || words.len() == 1 {
+                // A refused DISCARD leaves the transaction open; a refused EXEC does not.
+                if !reply.is_error() || matches!(&reply, Value::Error(e) if e.starts_with(b"EXECABORT")) {
                     queue = self.queue.take().unwrap();
                 }
                 settle_exec(&queue, reply)
