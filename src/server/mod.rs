@@ -1,1 +1,2 @@
-//! (module doc)
+//! Floor 9: boot, recovery, signals, shutdown.
+pub mod recovery;
