@@ -3,8 +3,10 @@
 
 mod oracle;
 
-use oracle::Oracle;
+use oracle::{Oracle, Value, read_value};
 use ringdove::command::info::{self, *};
+use ringdove::command::memory;
+use ringdove::resp::{Proto, Reply};
 
 /// Fields of ours that 7.0 lacks: from later versions of Redis, or our own.
 const NEWER: &[&str] = &[
@@ -66,7 +68,7 @@ fn names(info: &str) -> Vec<String> {
 fn facts() -> Facts {
     let mut facts =
         Facts { cpu: CpuFacts { thread: Some((1, 2)), ..CpuFacts::default() }, ..Facts::default() };
-    facts.keyspace.dbs.push(DbFacts { index: 0, keys: 1, expires: 0, deadlines: 0 });
+    facts.keyspace.dbs.push(DbFacts { keys: 1, ..DbFacts::default() });
     facts
 }
 
@@ -105,6 +107,35 @@ fn fields_stand_where_redis_has_them() {
                 mine.iter().filter(|n| !NEWER.contains(&n.as_str()) && !section_of_ours(n, &mine)).collect();
             assert_eq!(known, kept, "INFO {section}");
         }
+    }
+}
+
+#[test]
+fn memory_stats_has_redis_fields_in_redis_order() {
+    let Some(mut redis) = Oracle::start() else { return };
+    redis.ask(&["SET", "k", "v"]);
+    for proto in [Proto::Resp2, Proto::Resp3] {
+        redis.ask(&["HELLO", if proto == Proto::Resp2 { "2" } else { "3" }]);
+        let mut out = Vec::new();
+        memory::stats(&facts(), &mut Reply::new(&mut out, proto));
+        let mine = shape(&read_value(&mut &out[..]));
+        let theirs = shape(&redis.ask(&["MEMORY", "STATS"]));
+        assert_eq!(mine, theirs.replace("cluster.links=i ", ""));
+    }
+}
+
+/// Names of a map (or the flat array that stands for it) and the kinds of their values.
+fn shape(value: &Value) -> String {
+    let kind = |v: &Value| match v {
+        Value::Integer(_) => "i".to_string(),
+        Value::Bulk(_) => "b".to_string(),
+        Value::Double(_) => "d".to_string(),
+        Value::Array(_) | Value::Map(_) => format!("[{}]", shape(v)),
+        other => panic!("{other:?}"),
+    };
+    match value {
+        Value::Map(pairs) => pairs.iter().map(|(k, v)| format!("{}={} ", k.text(), kind(v))).collect(),
+        other => other.items().chunks(2).map(|p| format!("{}={} ", p[0].text(), kind(&p[1]))).collect(),
     }
 }
 
@@ -157,7 +188,8 @@ fn statistics_of_commands_errors_and_databases_are_written_as_redis_writes_them(
     facts.errors = vec![("ERR".into(), 4), ("a:b".into(), 1)];
     facts.latencies =
         vec![LatencyFacts { name: "get".into(), percentiles: vec![(50.0, 8.031), (99.9, 9.0)] }];
-    facts.keyspace.dbs = vec![DbFacts { index: 3, keys: 5, expires: 2, deadlines: 3_000 }];
+    facts.keyspace.dbs =
+        vec![DbFacts { index: 3, keys: 5, expires: 2, deadlines: 3_000, ..DbFacts::default() }];
     let text = info::render(&facts, &["commandstats", "errorstats", "latencystats", "keyspace"]);
     for line in [
         "cmdstat_get:calls=3,usec=10,usec_per_call=3.33,rejected_calls=1,failed_calls=2",

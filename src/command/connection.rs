@@ -182,11 +182,11 @@ const CLIENT: &[CommandSpec] = &[
                         one_of(
                             "normal_master_slave_pubsub",
                             &[
-                                word("normal", "normal"),
-                                word("master", "master").since("3.2.0"),
-                                word("slave", "slave"),
-                                word("replica", "replica").since("5.0.0"),
-                                word("pubsub", "pubsub"),
+                                word("normal", "NORMAL"),
+                                word("master", "MASTER").since("3.2.0"),
+                                word("slave", "SLAVE"),
+                                word("replica", "REPLICA").since("5.0.0"),
+                                word("pubsub", "PUBSUB"),
                             ],
                         )
                         .token("TYPE")
@@ -215,10 +215,10 @@ const CLIENT: &[CommandSpec] = &[
             one_of(
                 "normal_master_replica_pubsub",
                 &[
-                    word("normal", "normal"),
-                    word("master", "master"),
-                    word("replica", "replica"),
-                    word("pubsub", "pubsub"),
+                    word("normal", "NORMAL"),
+                    word("master", "MASTER"),
+                    word("replica", "REPLICA"),
+                    word("pubsub", "PUBSUB"),
                 ],
             )
             .token("TYPE")
@@ -312,10 +312,10 @@ const CLIENT: &[CommandSpec] = &[
             one_of("status", &[word("on", "ON"), word("off", "OFF")]),
             int("client-id").token("REDIRECT").opt(),
             string("prefix").token("PREFIX").many_tokens().opt(),
-            word("BCAST", "BCAST").opt(),
-            word("OPTIN", "OPTIN").opt(),
-            word("OPTOUT", "OPTOUT").opt(),
-            word("NOLOOP", "NOLOOP").opt(),
+            word("bcast", "BCAST").opt(),
+            word("optin", "OPTIN").opt(),
+            word("optout", "OPTOUT").opt(),
+            word("noloop", "NOLOOP").opt(),
         ],
         group: Group::Connection,
         since: "6.0.0",

@@ -5,8 +5,9 @@
 //! The digest is Redis's: two servers with the same keys, values and databases, and expiry times on the
 //! same keys, have the same digest, whatever their number of shards, insertion order or encodings.
 
-use super::facts::ShardFacts;
-use super::{Error, Exec};
+use super::shard_facts::{self, ShardFacts};
+use super::spec::{Group, access, flag, int, key, string};
+use super::{CommandSpec, Error, Exec, KeySpec, Merge, Run, usage};
 use crate::base::{glob, num::parse_i64};
 use crate::keyspace::{Keys, Ttl};
 use crate::resp::{Args, Reply};
@@ -234,12 +235,10 @@ fn add_unlogged(keys: &mut Keys<'_>, key: &[u8], value: &[u8]) {
     keys.owner(key).watch.touch(db, key, false);
 }
 
+/// Redis says the same of what is no number and of what is negative.
 fn positive(arg: &[u8]) -> Result<i64, Error> {
-    match parse_i64(arg) {
-        None => Err(Error::NotInteger),
-        Some(n) if n < 0 => Err(Error::text("ERR value is out of range, must be positive")),
-        Some(n) => Ok(n),
-    }
+    let number = parse_i64(arg).filter(|n| *n >= 0);
+    number.ok_or(Error::text("ERR value is out of range, must be positive"))
 }
 
 /// Tests of clients expect exactly these digits, not those of pi.
@@ -271,7 +270,7 @@ pub fn protocol(kind: &[u8], reply: &mut Reply<'_>) -> Result<(), Error> {
         }
         b"attrib" => {
             if reply.is_resp3() {
-                reply.raw(b"|1\r\n");
+                reply.attribute(1);
                 reply.bulk(b"key-popularity");
                 reply.array(2);
                 reply.bulk(b"key:123");
@@ -309,14 +308,98 @@ pub fn stringmatch_len(args: Args<'_>) -> Result<bool, Error> {
     Ok(glob::matches(args.at(3), &vec![b'a'; length], false))
 }
 
-/// What DEBUG HELP lists of the subcommands in this file; the session adds its own.
-pub const HELP: &[(&str, &str)] = &[
-    ("DIGEST", "One hexadecimal number for the whole data set"),
-    ("DIGEST-VALUE <key> [<key> ...]", "The same for the values of single keys"),
-    ("HTSTATS <dbid>", "How many keys a database has, and how many of them expire"),
-    ("HTSTATS-KEY <key>", "The same for the hash table that a value is kept in"),
-    ("OBJECT <key>", "How a value is kept"),
-    ("POPULATE <count> [<prefix>] [<size>]", "Create string keys <prefix>:<n>, outside of the journal"),
-    ("PROTOCOL <type>", "A reply of this type, for tests of clients"),
-    ("STRINGMATCH-LEN <length> <pattern>", "Match a pattern against that many times the letter a"),
+/// DEBUG HELP: the subcommands here, and those of the session's `own`.
+pub fn help(own: &[(&str, &str)], called: &[u8], reply: &mut Reply<'_>) {
+    let mut lines = usage::help_lines(SUBCOMMANDS);
+    lines.extend(own.iter().map(|(call, summary)| (call.to_string(), *summary)));
+    lines.sort();
+    usage::help_of(called, &lines, reply);
+}
+
+/// The subcommand in `args`, if it is one of this file and has the right number of arguments. Its
+/// `keys` and `run` tell how it is spread over the shards, as those of any command do.
+pub fn subcommand(args: Args<'_>) -> Option<&'static CommandSpec> {
+    let name = args.get(1)?;
+    SUBCOMMANDS
+        .iter()
+        .find(|spec| spec.name.as_bytes().eq_ignore_ascii_case(name))
+        .filter(|spec| spec.arity_fits(args.len()) && (spec.name != "populate" || args.len() <= 5))
+}
+
+const SUBCOMMAND: CommandSpec = CommandSpec {
+    flags: flag::ADMIN | flag::NOSCRIPT | flag::PROTECTED,
+    group: Group::Server,
+    ..CommandSpec::DEFAULT
+};
+
+/// Not in the command table, since Redis shows DEBUG as a command without subcommands.
+pub const SUBCOMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "digest",
+        arity: 2,
+        complexity: "O(N) where N is the size of the data set",
+        summary: "One hexadecimal number for the whole data set",
+        run: Run::Every(digest_shard, Merge::Session),
+        ..SUBCOMMAND
+    },
+    CommandSpec {
+        name: "digest-value",
+        arity: -2,
+        keys: &[KeySpec::range(access::RO, 2, -1, 1)],
+        args: &[key("key", 0).many()],
+        complexity: "O(N) where N is the size of the values",
+        summary: "The same for the values of single keys",
+        run: Run::Split(digest_value, Merge::Elements),
+        ..SUBCOMMAND
+    },
+    CommandSpec {
+        name: "htstats",
+        arity: 3,
+        args: &[int("dbid")],
+        summary: "How many keys a database has, and how many of them expire",
+        run: Run::Every(shard_facts::contribute, Merge::Session),
+        ..SUBCOMMAND
+    },
+    CommandSpec {
+        name: "htstats-key",
+        arity: 3,
+        keys: &[KeySpec::one(access::RO, 2)],
+        args: &[key("key", 0)],
+        summary: "The same for the hash table that a value is kept in",
+        run: Run::Keys(htstats_key),
+        ..SUBCOMMAND
+    },
+    CommandSpec {
+        name: "object",
+        arity: 3,
+        keys: &[KeySpec::one(access::RO, 2)],
+        args: &[key("key", 0)],
+        summary: "How a value is kept",
+        run: Run::Keys(object),
+        ..SUBCOMMAND
+    },
+    CommandSpec {
+        name: "populate",
+        arity: -3,
+        args: &[int("count"), string("prefix").opt(), int("size").opt()],
+        complexity: "O(N) where N is the number of keys",
+        summary: "Create string keys <prefix>:<n>, outside of the journal",
+        run: Run::Every(populate, Merge::Ok),
+        ..SUBCOMMAND
+    },
+    CommandSpec {
+        name: "protocol",
+        arity: 3,
+        args: &[string("type")],
+        summary: "A reply of this type, for tests of clients",
+        ..SUBCOMMAND
+    },
+    CommandSpec {
+        name: "stringmatch-len",
+        arity: 4,
+        args: &[int("length"), string("pattern")],
+        complexity: "O(N*M) where N is the length and M that of the pattern",
+        summary: "Match a pattern against that many times the letter a",
+        ..SUBCOMMAND
+    },
 ];

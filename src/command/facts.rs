@@ -85,8 +85,6 @@ pub struct MemoryFacts {
     pub functions_caches: u64,
     pub functions: u64,
     pub libraries: u64,
-    /// Tables and wheels of all databases.
-    pub tables: u64,
     pub maxmemory: u64,
     pub policy: String,
     pub not_counted_for_evict: u64,
@@ -100,36 +98,40 @@ pub struct MemoryFacts {
 }
 
 impl MemoryFacts {
-    pub fn overhead(&self) -> u64 {
-        self.startup
-            + self.replication_backlog
-            + self.clients_replicas
-            + self.clients_normal
-            + self.aof_buffer
-            + self.lua_caches
-            + self.functions_caches
-            + self.tables
-    }
-
     pub fn peak(&self) -> u64 {
         self.peak.max(self.used)
     }
 
-    pub fn dataset(&self) -> u64 {
-        self.used.saturating_sub(self.overhead())
+    pub fn peak_percent(&self) -> f64 {
+        super::info::ratio(self.used, self.peak()) * 100.0
     }
 
     /// What has been added since start.
     pub fn net_usage(&self) -> u64 {
         self.used.saturating_sub(self.startup).max(1)
     }
+}
 
-    pub fn dataset_percent(&self) -> f64 {
-        self.dataset() as f64 * 100.0 / self.net_usage() as f64
+impl Facts {
+    /// Bytes that are not keys and values.
+    pub fn overhead(&self) -> u64 {
+        let m = &self.memory;
+        m.startup
+            + m.replication_backlog
+            + m.clients_replicas
+            + m.clients_normal
+            + m.aof_buffer
+            + m.lua_caches
+            + m.functions_caches
+            + self.keyspace.tables_bytes()
     }
 
-    pub fn peak_percent(&self) -> f64 {
-        super::info::ratio(self.used, self.peak()) * 100.0
+    pub fn dataset(&self) -> u64 {
+        self.memory.used.saturating_sub(self.overhead())
+    }
+
+    pub fn dataset_percent(&self) -> f64 {
+        self.dataset() as f64 * 100.0 / self.memory.net_usage() as f64
     }
 }
 

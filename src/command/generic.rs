@@ -8,8 +8,6 @@ mod object;
 mod rename;
 mod scan;
 
-pub use object::OBJECT_HELP;
-
 use super::{CommandSpec, Error};
 use crate::base::num::parse_i64;
 use crate::structure::{Entry, Object, Value};

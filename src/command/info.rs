@@ -12,8 +12,11 @@ use std::fmt::{Display, Write as _};
 pub const REDIS_VERSION: &str = "7.0.15";
 pub const RINGDOVE_VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// Writes the lines of one section.
+type Section = fn(&Facts, &mut Lines<'_>);
+
 /// Sections in the order of the text; those of `default` come with `true`.
-const SECTIONS: &[(&str, bool, fn(&Facts, &mut Lines<'_>))] = &[
+const SECTIONS: &[(&str, bool, Section)] = &[
     ("server", true, server),
     ("clients", true, clients),
     ("memory", true, memory),
@@ -48,7 +51,7 @@ pub fn render(facts: &Facts, sections: &[&str]) -> String {
     out
 }
 
-/// Writes the lines of one section.
+/// The end of the text, where lines are added.
 struct Lines<'a> {
     out: &'a mut String,
 }
@@ -116,7 +119,7 @@ fn server(facts: &Facts, out: &mut Lines<'_>) {
     out.field("uptime_in_days", uptime / (24 * 3600));
     out.field("hz", s.hz);
     out.field("configured_hz", s.configured_hz);
-    out.field("lru_clock", facts.now / 1000 & 0xff_ffff);
+    out.field("lru_clock", (facts.now / 1000) & 0xff_ffff);
     out.field("executable", &s.executable);
     out.field("config_file", &s.config_file);
     // Every shard does its own input and output; with one there is a single thread, as in Redis.
@@ -155,10 +158,10 @@ fn memory(facts: &Facts, out: &mut Lines<'_>) {
     out.field("used_memory_peak", m.peak());
     out.human("used_memory_peak_human", m.peak());
     out.field("used_memory_peak_perc", format_args!("{:.2}%", m.peak_percent()));
-    out.field("used_memory_overhead", m.overhead());
+    out.field("used_memory_overhead", facts.overhead());
     out.field("used_memory_startup", m.startup);
-    out.field("used_memory_dataset", m.dataset());
-    out.field("used_memory_dataset_perc", format_args!("{:.2}%", m.dataset_percent()));
+    out.field("used_memory_dataset", facts.dataset());
+    out.field("used_memory_dataset_perc", format_args!("{:.2}%", facts.dataset_percent()));
     out.field("allocator_allocated", m.allocated);
     out.field("allocator_active", m.active);
     out.field("allocator_resident", m.resident);

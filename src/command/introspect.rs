@@ -199,6 +199,31 @@ pub fn wrong_arity(full_name: &str) -> String {
     format!("ERR wrong number of arguments for '{full_name}' command")
 }
 
+/// What MONITOR, SLOWLOG and logs show in the place of a secret.
+pub const REDACTED: &[u8] = b"(redacted)";
+
+/// Whether argument `at` of a command (`Row::full_name`) is a secret. `sensitive` tells it of the names
+/// of settings.
+pub fn is_secret(full_name: &str, args: Args<'_>, at: usize, sensitive: impl Fn(&[u8]) -> bool) -> bool {
+    match full_name {
+        "auth" => at > 0,
+        "hello" => {
+            let mut option = 2;
+            while option < at && option < args.len() {
+                match args.at(option) {
+                    o if o.eq_ignore_ascii_case(b"auth") && at <= option + 2 => return true,
+                    o if o.eq_ignore_ascii_case(b"auth") => option += 3,
+                    _ => option += 2,
+                }
+            }
+            false
+        }
+        "config|set" => at >= 3 && at % 2 == 1 && sensitive(args.at(at - 1)),
+        "acl|setuser" => at >= 2,
+        _ => false,
+    }
+}
+
 /// At most `max` bytes of an argument, and none after a NUL, as C prints it.
 fn echo(arg: &[u8], max: usize) -> &[u8] {
     let arg = &arg[..arg.len().min(max)];
@@ -267,7 +292,7 @@ fn write_docs(table: &CommandTable, id: CommandId, reply: &mut Reply<'_>) {
     let row = table.row(id);
     let spec = row.spec;
     let text: [(&str, &str); 4] = [
-        ("summary", spec.summary),
+        ("summary", spec.summary.trim_end_matches('.')),
         ("since", spec.since),
         ("group", group_name(spec.group)),
         ("complexity", spec.complexity),
@@ -497,5 +522,33 @@ fn kind_name(kind: ArgKind) -> &'static str {
         ArgKind::PureToken => "pure-token",
         ArgKind::OneOf(_) => "oneof",
         ArgKind::Block(_) => "block",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resp::ArgsBuf;
+
+    #[test]
+    fn secrets_are_known_wherever_they_stand() {
+        let cases: &[(&str, &[&str], &[usize])] = &[
+            ("auth", &["AUTH", "pw"], &[1]),
+            ("auth", &["auth", "user", "pw"], &[1, 2]),
+            ("hello", &["hello", "3", "AUTH", "user", "pw"], &[3, 4]),
+            ("hello", &["hello", "3", "setname", "auth", "auth", "u", "p"], &[5, 6]),
+            ("hello", &["hello", "3", "auth", "u", "p", "setname", "n"], &[3, 4]),
+            ("hello", &["hello", "3"], &[]),
+            ("config|set", &["config", "set", "maxmemory", "1", "requirepass", "x"], &[5]),
+            ("acl|setuser", &["acl", "setuser", "u", ">x"], &[2, 3]),
+            ("set", &["set", "auth", "x"], &[]),
+        ];
+        for (name, words, secret) in cases {
+            let args: ArgsBuf = words.iter().collect();
+            let args = args.as_args();
+            let found: Vec<usize> =
+                (0..args.len()).filter(|at| is_secret(name, args, *at, |s| s == b"requirepass")).collect();
+            assert_eq!(found, *secret, "{words:?}");
+        }
     }
 }

@@ -31,19 +31,19 @@ pub fn usage(exec: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// MEMORY STATS. Redis's fields in its order, without those that have no meaning here (cluster links,
-/// the hash tables of single databases, which Redis estimates from their number of buckets).
+enum Value {
+    Bytes(u64),
+    Signed(i64),
+    Ratio(f64),
+}
+
+/// MEMORY STATS: Redis's fields in its order, without that of cluster links.
 pub fn stats(facts: &Facts, reply: &mut Reply<'_>) {
-    enum Value {
-        Bytes(u64),
-        Signed(i64),
-        Ratio(f64),
-    }
     use Value::*;
     let m = &facts.memory;
     let keys = facts.keyspace.keys();
     let beyond = |outer: u64, inner: u64| Signed(outer as i64 - inner as i64);
-    let fields = [
+    let process = [
         ("peak.allocated", Bytes(m.peak())),
         ("total.allocated", Bytes(m.used)),
         ("startup.allocated", Bytes(m.startup)),
@@ -53,11 +53,13 @@ pub fn stats(facts: &Facts, reply: &mut Reply<'_>) {
         ("aof.buffer", Bytes(m.aof_buffer)),
         ("lua.caches", Bytes(m.lua_caches)),
         ("functions.caches", Bytes(m.functions_caches)),
-        ("overhead.total", Bytes(m.overhead())),
+    ];
+    let total = [
+        ("overhead.total", Bytes(facts.overhead())),
         ("keys.count", Bytes(keys)),
         ("keys.bytes-per-key", Bytes(m.net_usage().checked_div(keys).unwrap_or(0))),
-        ("dataset.bytes", Bytes(m.dataset())),
-        ("dataset.percentage", Ratio(m.dataset_percent())),
+        ("dataset.bytes", Bytes(facts.dataset())),
+        ("dataset.percentage", Ratio(facts.dataset_percent())),
         ("peak.percentage", Ratio(m.peak_percent())),
         ("allocator.allocated", Bytes(m.allocated)),
         ("allocator.active", Bytes(m.active)),
@@ -71,14 +73,27 @@ pub fn stats(facts: &Facts, reply: &mut Reply<'_>) {
         ("fragmentation", Ratio(ratio(m.rss, m.used))),
         ("fragmentation.bytes", beyond(m.rss, m.used)),
     ];
-    reply.map(fields.len());
-    for (name, value) in fields {
-        reply.bulk(name.as_bytes());
-        match value {
-            Bytes(n) => reply.integer(n as i64),
-            Signed(n) => reply.integer(n),
-            Ratio(n) => reply.double(n),
+    reply.map(process.len() + facts.keyspace.dbs.len() + total.len());
+    process.iter().for_each(|field| write_field(field, reply));
+    for db in &facts.keyspace.dbs {
+        reply.bulk(format!("db.{}", db.index).as_bytes());
+        reply.map(3);
+        // There is no map from slots to keys.
+        let tables = [("main", db.table_bytes), ("expires", db.wheel_bytes), ("slot-to-keys", 0)];
+        for (table, bytes) in tables {
+            reply.bulk(format!("overhead.hashtable.{table}").as_bytes());
+            reply.integer(bytes as i64);
         }
+    }
+    total.iter().for_each(|field| write_field(field, reply));
+}
+
+fn write_field((name, value): &(&str, Value), reply: &mut Reply<'_>) {
+    reply.bulk(name.as_bytes());
+    match value {
+        Value::Bytes(n) => reply.integer(*n as i64),
+        Value::Signed(n) => reply.integer(*n),
+        Value::Ratio(n) => reply.double(*n),
     }
 }
 

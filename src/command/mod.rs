@@ -10,6 +10,8 @@ pub mod info;
 pub mod introspect;
 pub mod lolwut;
 pub mod memory;
+#[cfg(test)]
+mod replay_tests;
 pub mod server;
 pub mod shard_facts;
 pub mod spec;

@@ -340,7 +340,7 @@ const LATENCY: &[CommandSpec] = &[
         name: "histogram",
         arity: -2,
         flags: flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE,
-        args: &[string("COMMAND").many().opt()],
+        args: &[string("command").many().opt()],
         group: Group::Server,
         since: "7.0.0",
         complexity: "O(N) where N is the number of commands that have been called",

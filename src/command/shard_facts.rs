@@ -35,6 +35,9 @@ pub struct DbFacts {
     pub expires: u64,
     /// Sum of all expiry times, in milliseconds since the epoch.
     pub deadlines: u128,
+    /// Bytes of the table and of the wheel of deadlines, without the entries.
+    pub table_bytes: u64,
+    pub wheel_bytes: u64,
 }
 
 impl DbFacts {
@@ -46,15 +49,23 @@ impl DbFacts {
 }
 
 const COUNTERS: usize = 9;
-const DB_BYTES: usize = 3 * 8 + 16;
+const DB_BYTES: usize = 5 * 8 + 16;
 
 impl ShardFacts {
     pub fn of(keyspace: &Keyspace) -> ShardFacts {
         let (watching_clients, watched_keys) = keyspace.watch.counts();
         let stats = &keyspace.stats;
         let dbs = (0..keyspace.databases()).filter(|i| !keyspace.db(*i).is_empty()).map(|i| {
-            let db = keyspace.db(i).stats();
-            DbFacts { index: i as u64, keys: db.keys, expires: db.expires, deadlines: db.deadlines }
+            let db = keyspace.db(i);
+            let stats = db.stats();
+            DbFacts {
+                index: i as u64,
+                keys: stats.keys,
+                expires: stats.expires,
+                deadlines: stats.deadlines,
+                table_bytes: db.table().bytes() as u64,
+                wheel_bytes: db.wheel_bytes() as u64,
+            }
         });
         ShardFacts {
             hits: stats.hits,
@@ -82,6 +93,8 @@ impl ShardFacts {
                     mine.keys += db.keys;
                     mine.expires += db.expires;
                     mine.deadlines += db.deadlines;
+                    mine.table_bytes += db.table_bytes;
+                    mine.wheel_bytes += db.wheel_bytes;
                 }
                 Err(at) => self.dbs.insert(at, *db),
             }
@@ -93,11 +106,17 @@ impl ShardFacts {
         self.dbs.iter().map(|d| d.keys).sum()
     }
 
+    /// What all databases take beside their entries.
+    pub fn tables_bytes(&self) -> u64 {
+        self.dbs.iter().map(|d| d.table_bytes + d.wheel_bytes).sum()
+    }
+
     pub fn encode(&self, out: &mut Vec<u8>) {
         self.counters().iter().for_each(|n| out.extend_from_slice(&n.to_le_bytes()));
         out.extend_from_slice(&(self.dbs.len() as u64).to_le_bytes());
         for db in &self.dbs {
-            [db.index, db.keys, db.expires].iter().for_each(|n| out.extend_from_slice(&n.to_le_bytes()));
+            let counts = [db.index, db.keys, db.expires, db.table_bytes, db.wheel_bytes];
+            counts.iter().for_each(|n| out.extend_from_slice(&n.to_le_bytes()));
             out.extend_from_slice(&db.deadlines.to_le_bytes());
         }
     }
@@ -117,6 +136,8 @@ impl ShardFacts {
                 index: take_u64(bytes)?,
                 keys: take_u64(bytes)?,
                 expires: take_u64(bytes)?,
+                table_bytes: take_u64(bytes)?,
+                wheel_bytes: take_u64(bytes)?,
                 deadlines: u128::from_le_bytes(take(bytes)?),
             });
         }
@@ -186,7 +207,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn facts() -> impl Strategy<Value = ShardFacts> {
-        let dbs = proptest::collection::btree_map(0..16u64, (1..1000u64, 0..1000u64, 0..u64::MAX), 0..5);
+        let dbs =
+            proptest::collection::btree_map(0..16u64, (1..1000u64, 0..1000u64, 0..u64::MAX, 0..99u64), 0..5);
         (proptest::array::uniform9(0..1u64 << 40), dbs).prop_map(|(counters, dbs)| {
             let mut facts = ShardFacts::default();
             for (slot, n) in facts.counters_mut().into_iter().zip(counters) {
@@ -194,7 +216,14 @@ mod tests {
             }
             facts.dbs = dbs
                 .into_iter()
-                .map(|(index, (keys, expires, at))| DbFacts { index, keys, expires, deadlines: at as u128 })
+                .map(|(index, (keys, expires, at, bytes))| DbFacts {
+                    index,
+                    keys,
+                    expires,
+                    deadlines: at as u128,
+                    table_bytes: bytes,
+                    wheel_bytes: bytes / 2,
+                })
                 .collect();
             facts
         })
@@ -234,7 +263,7 @@ mod tests {
 
     #[test]
     fn the_mean_time_to_live_is_never_negative() {
-        let db = DbFacts { index: 0, keys: 3, expires: 2, deadlines: 3000 };
+        let db = DbFacts { keys: 3, expires: 2, deadlines: 3000, ..DbFacts::default() };
         assert_eq!(db.avg_ttl(1000), 500);
         assert_eq!(db.avg_ttl(2000), 0);
         assert_eq!(DbFacts::default().avg_ttl(5), 0);

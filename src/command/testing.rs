@@ -41,9 +41,10 @@ impl Bench {
     }
 
     pub fn with_shards(shards: u16) -> Bench {
+        let placement = Placement::new(shards, [1, 2, 3, 4]);
         Bench {
-            keyspaces: (0..shards).map(|shard| Keyspace::new(shard, 16)).collect(),
-            placement: Placement::new(shards, [1, 2, 3, 4]),
+            keyspaces: (0..shards).map(|shard| Keyspace::new(shard, 16, &placement)).collect(),
+            placement,
             table: CommandTable::new(&[]).unwrap(),
             settings: Settings::default(),
             db: 0,
@@ -60,13 +61,13 @@ impl Bench {
     pub fn run<A: AsRef<[u8]>>(&mut self, args: impl IntoIterator<Item = A>) -> Vec<u8> {
         let args: ArgsBuf = args.into_iter().collect();
         let args = args.as_args();
-        let found = match self.table.look_up(args.at(0), args.get(1)) {
-            Looked::Found(id) => self.table.spec(id),
+        let (found, name) = match self.table.look_up(args.at(0), args.get(1)) {
+            Looked::Found(id) => (self.table.spec(id), &self.table.row(id).full_name),
             _ => panic!("no command {:?}", String::from_utf8_lossy(args.at(0))),
         };
         let mut out = Vec::new();
         if !found.arity_fits(args.len()) {
-            let text = format!("ERR wrong number of arguments for '{}' command", found.name);
+            let text = format!("ERR wrong number of arguments for '{name}' command");
             Reply::new(&mut out, self.proto).error(&text);
             return out;
         }

@@ -50,21 +50,24 @@ pub fn help(table: &CommandTable, container: CommandId, called: &[u8], reply: &m
     if !matches!(spec.run, Run::Container) {
         lines.push(("(no subcommand)".to_string(), spec.summary));
     }
-    for sub in spec.subcommands.iter().filter(|sub| sub.name != "help") {
-        lines.push((call(&sub.name.to_ascii_uppercase(), sub), sub.summary));
-    }
-    let lines: Vec<(&str, &str)> = lines.iter().map(|(call, summary)| (&call[..], *summary)).collect();
+    lines.extend(help_lines(spec.subcommands));
     help_of(called, &lines, reply);
 }
 
-/// The HELP reply for subcommands that are not rows (DEBUG): how to call each, and what it does.
-pub fn help_of(called: &[u8], lines: &[(&str, &str)], reply: &mut Reply<'_>) {
+/// How to call each subcommand and what it does, HELP itself left out.
+pub fn help_lines(subcommands: &'static [CommandSpec]) -> Vec<(String, &'static str)> {
+    let told = subcommands.iter().filter(|sub| sub.name != "help");
+    told.map(|sub| (call(&sub.name.to_ascii_uppercase(), sub), sub.summary)).collect()
+}
+
+/// The HELP reply with these lines.
+pub fn help_of(called: &[u8], lines: &[(String, &str)], reply: &mut Reply<'_>) {
     reply.array(lines.len() * 2 + 3);
     let called = String::from_utf8_lossy(called).to_ascii_uppercase();
     reply.simple(&format!("{called} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
     for (call, summary) in lines {
         reply.simple(call);
-        reply.simple(&format!("    {summary}."));
+        reply.simple(&format!("    {}.", summary.trim_end_matches('.')));
     }
     reply.simple("HELP");
     reply.simple("    Prints this help.");
@@ -99,9 +102,9 @@ const GROUPS: [(Group, &str); 16] = [
 /// `docs/commands.md`.
 pub fn markdown(table: &CommandTable) -> String {
     let mut page = String::from(
-        "# Commands\n\nWritten by a test from the command table (`UPDATE_DOCS=1 cargo test --lib docs_commands`); \
-         do not edit.\nEach line ends with the version \
-         of Redis that\nbrought the command, its cost, and its ACL categories.\n",
+        "# Commands\n\n\
+         Written by a test from the command table (`UPDATE_DOCS=1 cargo test --lib docs_commands`); do not edit.\n\
+         Each line ends with the version of Redis that brought the command, its cost and its ACL categories.\n",
     );
     for (group, title) in GROUPS {
         let mut rows: Vec<&CommandSpec> = table
@@ -133,9 +136,9 @@ fn write_line(page: &mut String, name: &str, spec: &CommandSpec) {
         .filter(|(bit, _)| spec.categories() & bit != 0)
         .map(|(_, name)| format!("@{name}"))
         .collect();
-    let _ = write!(page, "- `{}`: {}.", call(name, spec), spec.summary);
+    let _ = write!(page, "- `{}`: {}.", call(name, spec), spec.summary.trim_end_matches('.'));
     if let Some((since, instead)) = spec.deprecated {
-        let _ = write!(page, " Deprecated since {since}: use {instead}.");
+        let _ = write!(page, " Deprecated since {since}: use {}.", instead.replace('!', ""));
     }
     let _ = writeln!(page, " *{}; {}; {}*", spec.since, spec.complexity, categories.join(" "));
 }
@@ -190,7 +193,7 @@ mod tests {
     fn every_row_says_what_it_does() {
         let table = CommandTable::new(&[]).unwrap();
         for (_, row) in table.rows() {
-            assert!(!row.spec.summary.is_empty() && !row.spec.summary.ends_with('.'), "{}", row.full_name);
+            assert!(!row.spec.summary.is_empty(), "{}", row.full_name);
             assert!(!row.spec.complexity.is_empty(), "{}", row.full_name);
         }
     }

@@ -47,6 +47,11 @@ impl Db {
         &self.table
     }
 
+    /// What the deadlines take from the allocator.
+    pub fn wheel_bytes(&self) -> usize {
+        self.wheel.bytes()
+    }
+
     /// The entry, expired or not.
     #[inline]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<&Entry> {

@@ -3,6 +3,7 @@
 //! a hop and never an answer. Fixed at start.
 
 use crate::base::ShardId;
+use std::hash::{BuildHasher, Hasher};
 
 /// The hash of keys and the map from key to shard; one per process, shared by all shards.
 #[derive(Clone)]
@@ -30,7 +31,10 @@ impl Placement {
     /// The hash a keyspace table files the key under.
     #[inline]
     pub fn hash(&self, key: &[u8]) -> u64 {
-        self.hasher.hash_one(key)
+        // As `Table::hash` does; `hash_one` would mix the key's length in too.
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(key);
+        hasher.finish()
     }
 
     /// The owner of a key.
@@ -87,6 +91,15 @@ pub fn tag(key: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tables_file_keys_under_the_hash_that_placement_tells() {
+        let placement = Placement::new(4, [1, 2, 3, 4]);
+        let table = crate::structure::Table::new(placement.hasher());
+        for key in [&b""[..], b"k", b"a longer key {with a tag}"] {
+            assert_eq!(placement.hash(key), table.hash(key));
+        }
+    }
 
     #[test]
     fn tags_keep_the_keys_of_one_client_library_together() {

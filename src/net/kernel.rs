@@ -58,6 +58,14 @@ pub fn wake_eventfd() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Wakes whoever sleeps on an eventfd.
+pub fn ring_eventfd(fd: BorrowedFd<'_>) {
+    let one = 1u64.to_ne_bytes();
+    // SAFETY: the descriptor is open while it is borrowed, and the eight bytes are ours. A full counter
+    // (nobody has slept for 2^64 wakes) is as good as a ring.
+    unsafe { libc::write(fd.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+}
+
 impl Kernel {
     pub(super) fn new(wake: Option<OwnedFd>) -> Result<Kernel, RingError> {
         let ring = IoUring::builder()

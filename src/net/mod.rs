@@ -32,6 +32,7 @@
 
 mod address;
 mod buffers;
+pub mod clock;
 mod error;
 mod event;
 mod kernel;
@@ -46,7 +47,7 @@ mod slots;
 pub use address::{local_text, peer_text};
 pub use error::RingError;
 pub use event::{Close, Event, ListenerId, RingStats};
-pub use kernel::wake_eventfd;
+pub use kernel::{ring_eventfd, wake_eventfd};
 pub use listen::{BindError, Bound, BoundSocket, bind_tcp, bind_unix, prepare_accepted};
 pub use ring::Ring;
 pub use slots::Token;

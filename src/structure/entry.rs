@@ -20,7 +20,9 @@
 
 use super::heap::good_size;
 use super::prefetch::prefetch;
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use block::{ADDRESS, GRAIN, HEADER, Header, Kind, LRU_MASK, MARK_SHIFT, SHORT_KEY_MAX, Staged};
+use block::{allocate, layout, round_up, stage, suits};
+use std::alloc::dealloc;
 use std::ptr::{self, NonNull};
 
 /// Strings up to this many bytes lie in the entry itself.
@@ -67,149 +69,9 @@ const _: () = {
     assert!(size_of::<Option<Entry>>() == 8 && size_of::<usize>() == 8);
 };
 
-const MARK_SHIFT: u32 = 48;
-const ADDRESS: usize = (1 << MARK_SHIFT) - 1;
-const GRAIN: usize = 16;
-const SLACK_MAX: usize = 31;
-const HEADER: usize = 8;
-const TTL: usize = 12;
-const SHORT_KEY_MAX: usize = u16::MAX as usize;
-const LRU_MASK: u64 = 0xff_ffff;
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Bytes,
-    Int,
-    Object,
-}
-
-/// The first word of a block.
-#[derive(Clone, Copy)]
-struct Header(u64);
-
-impl Header {
-    const INT: u64 = 1 << 24;
-    const OBJECT: u64 = 1 << 25;
-    const RAW: u64 = 1 << 26;
-    const TTL: u64 = 1 << 27;
-    const LONG_KEY: u64 = 1 << 28;
-    const VALUE_BITS: u64 = Self::INT | Self::OBJECT | Self::RAW;
-    const LENGTHS: u32 = 48;
-
-    #[inline(always)]
-    fn has(self, flag: u64) -> bool {
-        self.0 & flag != 0
-    }
-    #[inline(always)]
-    fn kind(self) -> Kind {
-        if self.has(Self::INT) {
-            Kind::Int
-        } else if self.has(Self::OBJECT) {
-            Kind::Object
-        } else {
-            Kind::Bytes
-        }
-    }
-    #[inline(always)]
-    fn key_len_short(self) -> usize {
-        (self.0 >> 32) as u16 as usize
-    }
-    #[inline(always)]
-    fn val_len(self) -> usize {
-        (self.0 >> Self::LENGTHS) as usize & 0x7ff
-    }
-    #[inline(always)]
-    fn slack(self) -> usize {
-        (self.0 >> 59) as usize
-    }
-    /// Where the key starts.
-    #[inline(always)]
-    fn key_at(self) -> usize {
-        HEADER + if self.has(Self::TTL) { TTL } else { 0 } + if self.has(Self::LONG_KEY) { 8 } else { 0 }
-    }
-    fn with_value(self, bits: u64, val_len: usize, slack: usize) -> Header {
-        debug_assert!(val_len <= INLINE_MAX && slack <= SLACK_MAX);
-        let kept = self.0 & !Self::VALUE_BITS & ((1 << Self::LENGTHS) - 1);
-        Header(kept | bits | (val_len as u64) << Self::LENGTHS | (slack as u64) << 59)
-    }
-}
-
-/// A value ready to be written: nothing after this allocates or panics.
-enum Staged<'a> {
-    Int(i64),
-    Bytes(&'a [u8]),
-    Object(Box<Object>),
-}
-
-impl Staged<'_> {
-    fn width(&self) -> usize {
-        match self {
-            Staged::Int(n) => int_width(*n),
-            Staged::Bytes(bytes) => bytes.len(),
-            Staged::Object(_) => 8,
-        }
-    }
-
-    /// Writes the value and says which header bits go with it.
-    ///
-    /// # Safety
-    /// `at` must be valid for writes of `width()` bytes.
-    unsafe fn write(self, at: *mut u8) -> u64 {
-        // SAFETY: the caller's promise; the sources are values or a slice of `width()` bytes.
-        unsafe {
-            match self {
-                Staged::Int(n) => {
-                    if int_width(n) == 4 {
-                        at.cast::<i32>().write_unaligned(n as i32);
-                    } else {
-                        at.cast::<i64>().write_unaligned(n);
-                    }
-                    Header::INT
-                }
-                Staged::Bytes(bytes) => {
-                    ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len());
-                    0
-                }
-                Staged::Object(object) => {
-                    at.cast::<*mut Object>().write_unaligned(Box::into_raw(object));
-                    Header::OBJECT
-                }
-            }
-        }
-    }
-}
-
-fn int_width(n: i64) -> usize {
-    if i32::try_from(n).is_ok() { 4 } else { 8 }
-}
-
-fn round_up(bytes: usize) -> usize {
-    bytes.next_multiple_of(GRAIN)
-}
-
-/// A fresh block for `needed` bytes, or `wanted` if that is more: its address and its slack.
-fn allocate(needed: usize, wanted: usize) -> (*mut u8, usize) {
-    let least = round_up(needed);
-    let size = round_up(good_size(wanted.max(least))).min(least + SLACK_MAX * GRAIN);
-    let layout = layout(size);
-    // SAFETY: the size is at least GRAIN.
-    let block = unsafe { alloc(layout) };
-    if block.is_null() {
-        handle_alloc_error(layout);
-    }
-    assert!(block.addr() <= ADDRESS, "an address above 48 bits");
-    (block, (size - least) / GRAIN)
-}
-
-fn layout(size: usize) -> Layout {
-    Layout::from_size_align(size, 8).expect("an entry's size")
-}
-
-/// Whether a block of `capacity` bytes may hold `needed` bytes without wasting about half of it.
-fn suits(needed: usize, capacity: usize) -> bool {
-    let least = round_up(needed);
-    least <= capacity && (capacity - least) / GRAIN <= SLACK_MAX && (capacity <= 64 || needed * 2 >= capacity)
-}
+mod block;
+#[cfg(test)]
+mod tests;
 
 impl Entry {
     /// Panics only if the key exceeds what an address space holds.
@@ -625,21 +487,6 @@ impl std::fmt::Debug for Entry {
     }
 }
 
-/// Decides where a value will lie. `spare` keeps a vector that is copied alive meanwhile.
-fn stage<'a>(value: NewValue<'a>, spare: &'a mut Vec<u8>) -> Staged<'a> {
-    match value {
-        NewValue::Int(n) => Staged::Int(n),
-        NewValue::Bytes(bytes) if bytes.len() <= INLINE_MAX => Staged::Bytes(bytes),
-        NewValue::Bytes(bytes) => Staged::Object(Box::new(Object::Bytes(bytes.to_vec()))),
-        NewValue::Owned(bytes) if bytes.len() <= INLINE_MAX => {
-            *spare = bytes;
-            Staged::Bytes(spare)
-        }
-        NewValue::Owned(bytes) => Staged::Object(Box::new(Object::Bytes(bytes))),
-        NewValue::Object(object) => Staged::Object(object),
-    }
-}
-
 fn write_range(string: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
     let end = offset.checked_add(bytes.len()).expect("a string's length");
     if string.len() < end {
@@ -648,6 +495,3 @@ fn write_range(string: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
     }
     string[offset..end].copy_from_slice(bytes);
 }
-
-#[cfg(test)]
-mod tests;

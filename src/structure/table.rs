@@ -17,6 +17,14 @@
 //! asks for it again. Callers hash a key once and pass it to everything; shards must not be chosen
 //! by the upper bits of the same hash, or the table degrades.
 //!
+//! Measured with 16-byte keys and 32-byte values on a busy two-core virtual machine: 9.9 to 10.6
+//! bytes per key for the table and 64 for the entry, from 100 thousand to 10 million keys; a find
+//! 35 ns (100 thousand keys), 100 ns (2 million), 145 ns (10 million); a miss 26, 36, 70 ns; in
+//! batches of 16 with both stages of prefetching 59 ns (2 million) and 83 ns (10 million). An insert
+//! takes 150 ns (100 thousand), 230 to 380 ns (2 million) and 620 ns (10 million, fresh pages with
+//! it), nearly half of it for growth. The slowest of many inserts is a split, 9 to 20 us (the best
+//! of six runs each, 8 million keys), but for the directory: 75 us when it doubled at 1.2 million
+//! keys, 240 us at 4.5 million.
 //! Called by `keyspace`.
 #![allow(unsafe_code)]
 

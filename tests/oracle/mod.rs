@@ -15,6 +15,8 @@ pub enum Value {
     Integer(i64),
     Simple(String),
     Bulk(String),
+    /// As it was written.
+    Double(String),
     Error(String),
     Array(Vec<Value>),
     Set(Vec<Value>),
@@ -54,6 +56,7 @@ pub fn read_value(from: &mut impl BufRead) -> Value {
         "+" => Value::Simple(rest.into()),
         "-" => Value::Error(rest.into()),
         ":" => Value::Integer(count()),
+        "," => Value::Double(rest.into()),
         "_" => Value::Null,
         "$" if count() < 0 => Value::Null,
         "*" if count() < 0 => Value::Null,

@@ -61,7 +61,7 @@ pub(super) const DBSIZE: CommandSpec = CommandSpec {
     flags: flag::READONLY | flag::FAST,
     acl: acl::KEYSPACE,
     group: Group::Server,
-    summary: "Counts the keys of the database.",
+    summary: "Counts the keys of the database",
     tips: &["request_policy:all_shards", "response_policy:agg_sum"],
     run: Run::Every(dbsize, Merge::Sum),
     ..CommandSpec::DEFAULT
@@ -77,7 +77,7 @@ pub(super) const FLUSHALL: CommandSpec = CommandSpec {
     ],
     group: Group::Server,
     complexity: "O(N) in the number of keys",
-    summary: "Empties all databases.",
+    summary: "Empties all databases",
     tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
     run: Run::Every(flushall, Merge::Ok),
     ..CommandSpec::DEFAULT
@@ -93,7 +93,7 @@ pub(super) const FLUSHDB: CommandSpec = CommandSpec {
     ],
     group: Group::Server,
     complexity: "O(N) in the number of keys",
-    summary: "Empties the database.",
+    summary: "Empties the database",
     tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
     run: Run::Every(flushdb, Merge::Ok),
     ..CommandSpec::DEFAULT
@@ -108,7 +108,7 @@ pub(super) const SWAPDB: CommandSpec = CommandSpec {
     group: Group::Server,
     since: "4.0.0",
     complexity: "O(N) in the number of watching clients",
-    summary: "Exchanges two databases.",
+    summary: "Exchanges two databases",
     run: Run::Every(swapdb, Merge::Ok),
     ..CommandSpec::DEFAULT
 };

@@ -42,7 +42,7 @@ pub(super) const DEL: CommandSpec = CommandSpec {
     keys: &[KeySpec::range(access::RM | access::DELETE, 1, -1, 1)],
     args: &[key("key", 0).many()],
     complexity: "O(N) in the number of keys and in the elements of their values",
-    summary: "Deletes keys.",
+    summary: "Deletes keys",
     tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
     run: Run::Split(del, Merge::Sum),
     ..CommandSpec::DEFAULT
@@ -56,7 +56,7 @@ pub(super) const EXISTS: CommandSpec = CommandSpec {
     keys: &[KeySpec::range(access::RO, 1, -1, 1)],
     args: &[key("key", 0).many()],
     complexity: "O(N) in the number of keys",
-    summary: "Counts how many of the named keys exist.",
+    summary: "Counts how many of the named keys exist",
     tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
     run: Run::Split(exists, Merge::Sum),
     ..CommandSpec::DEFAULT
@@ -71,7 +71,7 @@ pub(super) const TOUCH: CommandSpec = CommandSpec {
     args: &[key("key", 0).many()],
     since: "3.2.1",
     complexity: "O(N) in the number of keys",
-    summary: "Marks keys as used now; counts those that exist.",
+    summary: "Marks keys as used now; counts those that exist",
     tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
     run: Run::Split(touch, Merge::Sum),
     ..CommandSpec::DEFAULT
@@ -86,7 +86,7 @@ pub(super) const UNLINK: CommandSpec = CommandSpec {
     args: &[key("key", 0).many()],
     since: "4.0.0",
     complexity: "O(1) for each key",
-    summary: "Deletes keys; the memory of large values is freed in the background.",
+    summary: "Deletes keys; the memory of large values is freed in the background",
     tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
     run: Run::Split(unlink, Merge::Sum),
     ..CommandSpec::DEFAULT

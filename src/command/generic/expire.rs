@@ -164,7 +164,7 @@ pub(super) const EXPIRE: CommandSpec = CommandSpec {
             .opt()
             .since("7.0.0"),
     ],
-    summary: "Lets a key expire after some seconds.",
+    summary: "Lets a key expire after some seconds",
     run: Run::Keys(expire),
     ..CommandSpec::DEFAULT
 };
@@ -183,7 +183,7 @@ pub(super) const EXPIREAT: CommandSpec = CommandSpec {
             .since("7.0.0"),
     ],
     since: "1.2.0",
-    summary: "Lets a key expire at a Unix time in seconds.",
+    summary: "Lets a key expire at a Unix time in seconds",
     run: Run::Keys(expireat),
     ..CommandSpec::DEFAULT
 };
@@ -196,7 +196,7 @@ pub(super) const EXPIRETIME: CommandSpec = CommandSpec {
     keys: &[KeySpec::one(access::RO | access::ACCESS, 1)],
     args: &[key("key", 0)],
     since: "7.0.0",
-    summary: "Returns the Unix time in seconds at which a key expires.",
+    summary: "Returns the Unix time in seconds at which a key expires",
     run: Run::Keys(expiretime),
     ..CommandSpec::DEFAULT
 };
@@ -209,7 +209,7 @@ pub(super) const PERSIST: CommandSpec = CommandSpec {
     keys: &[KeySpec::one(access::RW | access::UPDATE, 1)],
     args: &[key("key", 0)],
     since: "2.2.0",
-    summary: "Clears a key's expiry time.",
+    summary: "Clears a key's expiry time",
     run: Run::Keys(persist),
     ..CommandSpec::DEFAULT
 };
@@ -228,7 +228,7 @@ pub(super) const PEXPIRE: CommandSpec = CommandSpec {
             .since("7.0.0"),
     ],
     since: "2.6.0",
-    summary: "Lets a key expire after some milliseconds.",
+    summary: "Lets a key expire after some milliseconds",
     run: Run::Keys(pexpire),
     ..CommandSpec::DEFAULT
 };
@@ -247,7 +247,7 @@ pub(super) const PEXPIREAT: CommandSpec = CommandSpec {
             .since("7.0.0"),
     ],
     since: "2.6.0",
-    summary: "Lets a key expire at a Unix time in milliseconds.",
+    summary: "Lets a key expire at a Unix time in milliseconds",
     run: Run::Keys(pexpireat),
     ..CommandSpec::DEFAULT
 };
@@ -260,7 +260,7 @@ pub(super) const PEXPIRETIME: CommandSpec = CommandSpec {
     keys: &[KeySpec::one(access::RO | access::ACCESS, 1)],
     args: &[key("key", 0)],
     since: "7.0.0",
-    summary: "Returns the Unix time in milliseconds at which a key expires.",
+    summary: "Returns the Unix time in milliseconds at which a key expires",
     run: Run::Keys(pexpiretime),
     ..CommandSpec::DEFAULT
 };
@@ -273,7 +273,7 @@ pub(super) const PTTL: CommandSpec = CommandSpec {
     keys: &[KeySpec::one(access::RO | access::ACCESS, 1)],
     args: &[key("key", 0)],
     since: "2.6.0",
-    summary: "Returns the milliseconds a key has left.",
+    summary: "Returns the milliseconds a key has left",
     tips: &["nondeterministic_output"],
     run: Run::Keys(pttl),
     ..CommandSpec::DEFAULT
@@ -286,7 +286,7 @@ pub(super) const TTL: CommandSpec = CommandSpec {
     acl: acl::KEYSPACE,
     keys: &[KeySpec::one(access::RO | access::ACCESS, 1)],
     args: &[key("key", 0)],
-    summary: "Returns the seconds a key has left.",
+    summary: "Returns the seconds a key has left",
     tips: &["nondeterministic_output"],
     run: Run::Keys(ttl),
     ..CommandSpec::DEFAULT

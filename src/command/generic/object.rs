@@ -14,18 +14,6 @@ const EMBSTR_MAX: usize = 44;
 const SHARED_INTEGERS: i64 = 10_000;
 const SHARED_REFCOUNT: i64 = i32::MAX as i64;
 
-/// What OBJECT HELP answers, between the line about usage and the one about HELP itself.
-pub const OBJECT_HELP: &[&str] = &[
-    "ENCODING <key>",
-    "    Names the representation in which the value of <key> is kept.",
-    "FREQ <key>",
-    "    Returns how often <key> is used, on a logarithmic scale. Needs an LFU policy.",
-    "IDLETIME <key>",
-    "    Returns the seconds since <key> was last used.",
-    "REFCOUNT <key>",
-    "    Returns the number of references to the value of <key>.",
-];
-
 fn type_of(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let name = x.keys.look(args.at(1)).map_or("none", type_name);
     x.reply.simple(name);
@@ -97,7 +85,7 @@ pub(super) const OBJECT: CommandSpec = CommandSpec {
     arity: -2,
     since: "2.2.3",
     complexity: "Depends on the subcommand",
-    summary: "Looks at how values are kept.",
+    summary: "Looks at how values are kept",
     subcommands: &[ENCODING, FREQ, HELP, IDLETIME, REFCOUNT],
     run: Run::Container,
     ..CommandSpec::DEFAULT
@@ -111,7 +99,7 @@ pub(super) const ENCODING: CommandSpec = CommandSpec {
     keys: &[KeySpec::one(access::RO, 2)],
     args: &[key("key", 0)],
     since: "2.2.3",
-    summary: "Names the encoding of a value.",
+    summary: "Names the encoding of a value",
     tips: &["nondeterministic_output"],
     run: Run::Keys(encoding),
     ..CommandSpec::DEFAULT
@@ -125,7 +113,7 @@ pub(super) const FREQ: CommandSpec = CommandSpec {
     keys: &[KeySpec::one(access::RO, 2)],
     args: &[key("key", 0)],
     since: "4.0.0",
-    summary: "Returns how often a key is used, on a logarithmic scale.",
+    summary: "Returns how often a key is used, on a logarithmic scale",
     tips: &["nondeterministic_output"],
     run: Run::Keys(freq),
     ..CommandSpec::DEFAULT
@@ -137,7 +125,7 @@ pub(super) const HELP: CommandSpec = CommandSpec {
     flags: flag::LOADING | flag::STALE,
     acl: acl::KEYSPACE,
     since: "6.2.0",
-    summary: "Explains the subcommands.",
+    summary: "Explains the subcommands",
     run: Run::Session,
     ..CommandSpec::DEFAULT
 };
@@ -150,7 +138,7 @@ pub(super) const IDLETIME: CommandSpec = CommandSpec {
     keys: &[KeySpec::one(access::RO, 2)],
     args: &[key("key", 0)],
     since: "2.2.3",
-    summary: "Returns the seconds since a key was last used.",
+    summary: "Returns the seconds since a key was last used",
     tips: &["nondeterministic_output"],
     run: Run::Keys(idletime),
     ..CommandSpec::DEFAULT
@@ -164,7 +152,7 @@ pub(super) const REFCOUNT: CommandSpec = CommandSpec {
     keys: &[KeySpec::one(access::RO, 2)],
     args: &[key("key", 0)],
     since: "2.2.3",
-    summary: "Returns the reference count of a value.",
+    summary: "Returns the reference count of a value",
     tips: &["nondeterministic_output"],
     run: Run::Keys(refcount),
     ..CommandSpec::DEFAULT
@@ -177,7 +165,7 @@ pub(super) const TYPE: CommandSpec = CommandSpec {
     acl: acl::KEYSPACE,
     keys: &[KeySpec::one(access::RO, 1)],
     args: &[key("key", 0)],
-    summary: "Names the type of a value.",
+    summary: "Names the type of a value",
     run: Run::Keys(type_of),
     ..CommandSpec::DEFAULT
 };

@@ -94,7 +94,7 @@ pub(super) const COPY: CommandSpec = CommandSpec {
     ],
     since: "6.2.0",
     complexity: "O(N) in the size of the value",
-    summary: "Copies a value to another key.",
+    summary: "Copies a value to another key",
     run: Run::Keys(copy),
     ..CommandSpec::DEFAULT
 };
@@ -106,7 +106,7 @@ pub(super) const MOVE: CommandSpec = CommandSpec {
     acl: acl::KEYSPACE,
     keys: &[KeySpec::one(access::RW | access::ACCESS | access::UPDATE, 1)],
     args: &[key("key", 0), int("db")],
-    summary: "Moves a key to another database.",
+    summary: "Moves a key to another database",
     run: Run::Keys(move_key),
     ..CommandSpec::DEFAULT
 };
@@ -122,7 +122,7 @@ pub(super) const RENAME: CommandSpec = CommandSpec {
     ],
     args: &[key("key", 0), key("newkey", 1)],
     complexity: "O(1), and the size of a value that is replaced",
-    summary: "Gives a key another name, replacing what had it.",
+    summary: "Gives a key another name, replacing what had it",
     run: Run::Keys(rename),
     ..CommandSpec::DEFAULT
 };
@@ -137,7 +137,7 @@ pub(super) const RENAMENX: CommandSpec = CommandSpec {
         KeySpec::one(access::OW | access::INSERT, 2),
     ],
     args: &[key("key", 0), key("newkey", 1)],
-    summary: "Gives a key another name if nothing has it.",
+    summary: "Gives a key another name if nothing has it",
     run: Run::Keys(renamenx),
     ..CommandSpec::DEFAULT
 };

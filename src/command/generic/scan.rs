@@ -10,7 +10,7 @@ use crate::base::num::parse_i64;
 use crate::base::{Millis, ShardId, glob};
 use crate::command::spec::*;
 use crate::command::{Error, Exec};
-use crate::keyspace::{Keyspace, Placement};
+use crate::keyspace::Keyspace;
 use crate::resp::{Args, Reply};
 use crate::structure::Entry;
 
@@ -137,7 +137,7 @@ fn scan(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let mut list = Reply::new(&mut body, x.reply.proto());
     let next = match x.keys.shard(shard) {
         Some(keyspace) => {
-            let position = walk(keyspace, db, cursor >> SHARD_BITS, &options, placement, |entry| {
+            let position = walk(keyspace, db, cursor >> SHARD_BITS, &options, |entry| {
                 let taken = options.take(entry, now);
                 if taken {
                     list.bulk(entry.key());
@@ -168,7 +168,6 @@ fn walk(
     db: usize,
     mut position: u64,
     options: &Options<'_>,
-    placement: &Placement,
     mut visit: impl FnMut(&Entry) -> bool,
 ) -> u64 {
     let filtered = options.pattern.is_some() || options.kind.is_some();
@@ -198,7 +197,7 @@ pub(super) const KEYS: CommandSpec = CommandSpec {
     acl: acl::KEYSPACE | acl::DANGEROUS,
     args: &[pattern("pattern")],
     complexity: "O(N) in the number of keys in the database",
-    summary: "Lists the keys that match a pattern.",
+    summary: "Lists the keys that match a pattern",
     tips: &["request_policy:all_shards", "nondeterministic_output_order"],
     run: Run::Every(keys, Merge::Concat),
     ..CommandSpec::DEFAULT
@@ -209,7 +208,7 @@ pub(super) const RANDOMKEY: CommandSpec = CommandSpec {
     arity: 1,
     flags: flag::READONLY,
     acl: acl::KEYSPACE,
-    summary: "Returns some key of the database.",
+    summary: "Returns some key of the database",
     tips: &["request_policy:all_shards", "nondeterministic_output"],
     run: Run::Every(randomkey, Merge::AnyKey),
     ..CommandSpec::DEFAULT
@@ -228,7 +227,7 @@ pub(super) const SCAN: CommandSpec = CommandSpec {
     ],
     since: "2.8.0",
     complexity: "O(1) per call, O(N) for a whole walk",
-    summary: "Lists keys a few at a time.",
+    summary: "Lists keys a few at a time",
     tips: &["nondeterministic_output", "request_policy:special"],
     run: Run::Cursor(scan),
     ..CommandSpec::DEFAULT

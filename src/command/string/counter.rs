@@ -81,7 +81,7 @@ pub(super) const DECR: CommandSpec = CommandSpec {
     keys: &[KeySpec::one(access::RW | access::ACCESS | access::UPDATE, 1)],
     args: &[key("key", 0)],
     group: Group::String,
-    summary: "Subtracts one from a number.",
+    summary: "Subtracts one from a number",
     run: Run::Keys(decr),
     ..CommandSpec::DEFAULT
 };
@@ -94,7 +94,7 @@ pub(super) const DECRBY: CommandSpec = CommandSpec {
     keys: &[KeySpec::one(access::RW | access::ACCESS | access::UPDATE, 1)],
     args: &[key("key", 0), int("decrement")],
     group: Group::String,
-    summary: "Subtracts an integer from a number.",
+    summary: "Subtracts an integer from a number",
     run: Run::Keys(decrby),
     ..CommandSpec::DEFAULT
 };
@@ -107,7 +107,7 @@ pub(super) const INCR: CommandSpec = CommandSpec {
     keys: &[KeySpec::one(access::RW | access::ACCESS | access::UPDATE, 1)],
     args: &[key("key", 0)],
     group: Group::String,
-    summary: "Adds one to a number.",
+    summary: "Adds one to a number",
     run: Run::Keys(incr),
     ..CommandSpec::DEFAULT
 };
@@ -120,7 +120,7 @@ pub(super) const INCRBY: CommandSpec = CommandSpec {
     keys: &[KeySpec::one(access::RW | access::ACCESS | access::UPDATE, 1)],
     args: &[key("key", 0), int("increment")],
     group: Group::String,
-    summary: "Adds an integer to a number.",
+    summary: "Adds an integer to a number",
     run: Run::Keys(incrby),
     ..CommandSpec::DEFAULT
 };
@@ -134,7 +134,7 @@ pub(super) const INCRBYFLOAT: CommandSpec = CommandSpec {
     args: &[key("key", 0), double("increment")],
     group: Group::String,
     since: "2.6.0",
-    summary: "Adds a floating point number to a number.",
+    summary: "Adds a floating point number to a number",
     run: Run::Keys(incrbyfloat),
     ..CommandSpec::DEFAULT
 };

@@ -100,7 +100,7 @@ pub(super) const GET: CommandSpec = CommandSpec {
     keys: &[KeySpec::one(access::RO | access::ACCESS, 1)],
     args: &[key("key", 0)],
     group: Group::String,
-    summary: "Reads a string.",
+    summary: "Reads a string",
     run: Run::Keys(get),
     ..CommandSpec::DEFAULT
 };
@@ -114,7 +114,7 @@ pub(super) const GETDEL: CommandSpec = CommandSpec {
     args: &[key("key", 0)],
     group: Group::String,
     since: "6.2.0",
-    summary: "Reads a string and deletes its key.",
+    summary: "Reads a string and deletes its key",
     run: Run::Keys(getdel),
     ..CommandSpec::DEFAULT
 };
@@ -141,7 +141,7 @@ pub(super) const GETEX: CommandSpec = CommandSpec {
     ],
     group: Group::String,
     since: "6.2.0",
-    summary: "Reads a string and sets or clears its expiry time.",
+    summary: "Reads a string and sets or clears its expiry time",
     run: Run::Keys(getex),
     ..CommandSpec::DEFAULT
 };
@@ -154,7 +154,7 @@ pub(super) const GETSET: CommandSpec = CommandSpec {
     keys: &[KeySpec::one(access::RW | access::ACCESS | access::UPDATE, 1)],
     args: &[key("key", 0), string("value")],
     group: Group::String,
-    summary: "Replaces a string and returns the old one.",
+    summary: "Replaces a string and returns the old one",
     run: Run::Keys(getset),
     ..CommandSpec::DEFAULT
 };
@@ -168,7 +168,7 @@ pub(super) const MGET: CommandSpec = CommandSpec {
     args: &[key("key", 0).many()],
     group: Group::String,
     complexity: "O(N) in the number of keys",
-    summary: "Reads several strings.",
+    summary: "Reads several strings",
     tips: &["request_policy:multi_shard"],
     run: Run::Split(mget, Merge::Elements),
     ..CommandSpec::DEFAULT

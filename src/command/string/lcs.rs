@@ -176,7 +176,7 @@ pub(super) const LCS: CommandSpec = CommandSpec {
     group: Group::String,
     since: "7.0.0",
     complexity: "O(N*M) in the lengths of the strings",
-    summary: "Finds the longest common subsequence of two strings.",
+    summary: "Finds the longest common subsequence of two strings",
     run: Run::Keys(lcs),
     ..CommandSpec::DEFAULT
 };

@@ -111,7 +111,7 @@ pub(super) const APPEND: CommandSpec = CommandSpec {
     group: Group::String,
     since: "2.0.0",
     complexity: "O(1) amortized",
-    summary: "Appends bytes to a string, creating it if absent.",
+    summary: "Appends bytes to a string, creating it if absent",
     run: Run::Keys(append),
     ..CommandSpec::DEFAULT
 };
@@ -126,7 +126,7 @@ pub(super) const GETRANGE: CommandSpec = CommandSpec {
     group: Group::String,
     since: "2.4.0",
     complexity: "O(N) in the bytes returned",
-    summary: "Reads part of a string.",
+    summary: "Reads part of a string",
     run: Run::Keys(getrange),
     ..CommandSpec::DEFAULT
 };
@@ -141,7 +141,7 @@ pub(super) const SETRANGE: CommandSpec = CommandSpec {
     group: Group::String,
     since: "2.2.0",
     complexity: "O(1), or O(M) in the bytes written if they are many",
-    summary: "Overwrites part of a string, padding it with zero bytes if it is short.",
+    summary: "Overwrites part of a string, padding it with zero bytes if it is short",
     run: Run::Keys(setrange),
     ..CommandSpec::DEFAULT
 };
@@ -155,7 +155,7 @@ pub(super) const STRLEN: CommandSpec = CommandSpec {
     args: &[key("key", 0)],
     group: Group::String,
     since: "2.2.0",
-    summary: "Returns the length of a string.",
+    summary: "Returns the length of a string",
     run: Run::Keys(strlen),
     ..CommandSpec::DEFAULT
 };
@@ -169,7 +169,7 @@ pub(super) const SUBSTR: CommandSpec = CommandSpec {
     args: &[key("key", 0), int("start"), int("end")],
     group: Group::String,
     complexity: "O(N) in the bytes returned",
-    summary: "Reads part of a string; an old name of GETRANGE.",
+    summary: "Reads part of a string; an old name of GETRANGE",
     run: Run::Keys(getrange),
     ..CommandSpec::DEFAULT
 };

@@ -256,7 +256,7 @@ pub(super) const MSET: CommandSpec = CommandSpec {
     group: Group::String,
     since: "1.0.1",
     complexity: "O(N) in the number of keys",
-    summary: "Stores several strings.",
+    summary: "Stores several strings",
     tips: &["request_policy:multi_shard", "response_policy:all_succeeded"],
     run: Run::Split(mset, Merge::Ok),
     ..CommandSpec::DEFAULT
@@ -272,7 +272,7 @@ pub(super) const MSETNX: CommandSpec = CommandSpec {
     group: Group::String,
     since: "1.0.1",
     complexity: "O(N) in the number of keys",
-    summary: "Stores several strings if none of their keys exists.",
+    summary: "Stores several strings if none of their keys exists",
     tips: &["request_policy:multi_shard", "response_policy:agg_min"],
     run: Run::Keys(msetnx),
     ..CommandSpec::DEFAULT
@@ -287,7 +287,7 @@ pub(super) const PSETEX: CommandSpec = CommandSpec {
     args: &[key("key", 0), int("milliseconds"), string("value")],
     group: Group::String,
     since: "2.6.0",
-    summary: "Stores a string that expires after some milliseconds.",
+    summary: "Stores a string that expires after some milliseconds",
     run: Run::Keys(psetex),
     ..CommandSpec::DEFAULT
 };
@@ -316,7 +316,7 @@ pub(super) const SET: CommandSpec = CommandSpec {
         .opt(),
     ],
     group: Group::String,
-    summary: "Stores a string, whatever the key held before.",
+    summary: "Stores a string, whatever the key held before",
     run: Run::Keys(set),
     ..CommandSpec::DEFAULT
 };
@@ -330,7 +330,7 @@ pub(super) const SETEX: CommandSpec = CommandSpec {
     args: &[key("key", 0), int("seconds"), string("value")],
     group: Group::String,
     since: "2.0.0",
-    summary: "Stores a string that expires after some seconds.",
+    summary: "Stores a string that expires after some seconds",
     run: Run::Keys(setex),
     ..CommandSpec::DEFAULT
 };
@@ -343,7 +343,7 @@ pub(super) const SETNX: CommandSpec = CommandSpec {
     keys: &[KeySpec::one(access::OW | access::INSERT, 1)],
     args: &[key("key", 0), string("value")],
     group: Group::String,
-    summary: "Stores a string if its key is absent.",
+    summary: "Stores a string if its key is absent",
     run: Run::Keys(setnx),
     ..CommandSpec::DEFAULT
 };

@@ -264,7 +264,7 @@ proptest! {
 #[test]
 fn equal_hashes_do_not_blow_up_the_directory() {
     let mut pair = Pair::new();
-    let many = if cfg!(miri) { 600 } else { 3000 };
+    let many = if cfg!(miri) { 460 } else { 3000 };
     for n in 0..many {
         pair.set(0x1234_5678_9abc_def0, n, 0);
     }

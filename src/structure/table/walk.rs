@@ -43,7 +43,7 @@ impl<S: BuildHasher + Clone> Table<S> {
 
     /// Every entry, in hash order.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> + '_ {
-        self.owners().flat_map(|owner| self.slots(owner).iter().flatten())
+        self.owners().flat_map(|owner| fetched(self.slots(owner)))
     }
 
     /// Visits the entries from `cursor` on, at least `count` of them or until some bounded work is
@@ -69,7 +69,7 @@ impl<S: BuildHasher + Clone> Table<S> {
             let between = from << depth << 16 != 0;
             let home = segment.home(first);
             let mut group = first;
-            for entry in self.slots(place)[home..].iter().flatten() {
+            for entry in fetched(&self.slots(place)[home..]) {
                 let mark = entry.mark();
                 if mark < first || (mark == first && between && self.hash(entry.key()) < from) {
                     continue;
@@ -123,7 +123,7 @@ impl<S: BuildHasher + Clone> Table<S> {
         let mut at = self.dir[place].home(mark_of(hash, self.dir[place].depth()));
         let (mut wanted, mut work) = (count.min(self.len), count.saturating_mul(8).saturating_add(1024));
         while work > 0 {
-            for entry in self.slots(place)[at..].iter().flatten() {
+            for entry in fetched(&self.slots(place)[at..]) {
                 visit(entry);
                 wanted -= 1;
                 if wanted == 0 {
@@ -163,6 +163,16 @@ impl<S: BuildHasher + Clone> Table<S> {
         }
         stats
     }
+}
+
+/// The entries of some slots, each fetched well before it is reached.
+fn fetched(slots: &[Slot]) -> impl Iterator<Item = &Entry> {
+    slots.iter().enumerate().filter_map(|(i, slot)| {
+        if let Some(Some(ahead)) = slots.get(i + LINE) {
+            ahead.prefetch();
+        }
+        slot.as_ref()
+    })
 }
 
 /// One step of splitmix64: the next of a row of random numbers.

@@ -1,0 +1,172 @@
+//! The block of an entry: its header, how a value is written into it, how it is allocated.
+//!
+//! The picture and the invariants are in `entry`, the only caller. Blocks are sized in steps of 16
+//! bytes, mimalloc's own. Steps of 8 would save 8 of the 64 bytes of a 16-byte key with a 32-byte
+//! value; mimalloc has them only when built with `MI_MAX_ALIGN_SIZE=8`, and then entries begin
+//! anywhere in a cache line: measured 66.1 instead of 74.1 bytes per key with the table, for a
+//! fifth more time per lookup.
+#![allow(unsafe_code)]
+
+use super::{INLINE_MAX, NewValue, Object};
+use crate::structure::heap::good_size;
+use std::alloc::{Layout, alloc, handle_alloc_error};
+use std::ptr;
+
+pub(super) const MARK_SHIFT: u32 = 48;
+pub(super) const ADDRESS: usize = (1 << MARK_SHIFT) - 1;
+pub(super) const GRAIN: usize = 16;
+const SLACK_MAX: usize = 31;
+pub(super) const HEADER: usize = 8;
+const TTL: usize = 12;
+pub(super) const SHORT_KEY_MAX: usize = u16::MAX as usize;
+pub(super) const LRU_MASK: u64 = 0xff_ffff;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Bytes,
+    Int,
+    Object,
+}
+
+/// The first word of a block.
+#[derive(Clone, Copy)]
+pub(super) struct Header(pub(super) u64);
+
+impl Header {
+    pub(super) const INT: u64 = 1 << 24;
+    pub(super) const OBJECT: u64 = 1 << 25;
+    pub(super) const RAW: u64 = 1 << 26;
+    pub(super) const TTL: u64 = 1 << 27;
+    pub(super) const LONG_KEY: u64 = 1 << 28;
+    pub(super) const VALUE_BITS: u64 = Self::INT | Self::OBJECT | Self::RAW;
+    const LENGTHS: u32 = 48;
+
+    #[inline(always)]
+    pub(super) fn has(self, flag: u64) -> bool {
+        self.0 & flag != 0
+    }
+    #[inline(always)]
+    pub(super) fn kind(self) -> Kind {
+        if self.has(Self::INT) {
+            Kind::Int
+        } else if self.has(Self::OBJECT) {
+            Kind::Object
+        } else {
+            Kind::Bytes
+        }
+    }
+    #[inline(always)]
+    pub(super) fn key_len_short(self) -> usize {
+        (self.0 >> 32) as u16 as usize
+    }
+    #[inline(always)]
+    pub(super) fn val_len(self) -> usize {
+        (self.0 >> Self::LENGTHS) as usize & 0x7ff
+    }
+    #[inline(always)]
+    pub(super) fn slack(self) -> usize {
+        (self.0 >> 59) as usize
+    }
+    /// Where the key starts.
+    #[inline(always)]
+    pub(super) fn key_at(self) -> usize {
+        HEADER + if self.has(Self::TTL) { TTL } else { 0 } + if self.has(Self::LONG_KEY) { 8 } else { 0 }
+    }
+    pub(super) fn with_value(self, bits: u64, val_len: usize, slack: usize) -> Header {
+        debug_assert!(val_len <= INLINE_MAX && slack <= SLACK_MAX);
+        let kept = self.0 & !Self::VALUE_BITS & ((1 << Self::LENGTHS) - 1);
+        Header(kept | bits | (val_len as u64) << Self::LENGTHS | (slack as u64) << 59)
+    }
+}
+
+/// A value ready to be written: nothing after this allocates or panics.
+pub(super) enum Staged<'a> {
+    Int(i64),
+    Bytes(&'a [u8]),
+    Object(Box<Object>),
+}
+
+impl Staged<'_> {
+    pub(super) fn width(&self) -> usize {
+        match self {
+            Staged::Int(n) => int_width(*n),
+            Staged::Bytes(bytes) => bytes.len(),
+            Staged::Object(_) => 8,
+        }
+    }
+
+    /// Writes the value and says which header bits go with it.
+    ///
+    /// # Safety
+    /// `at` must be valid for writes of `width()` bytes.
+    pub(super) unsafe fn write(self, at: *mut u8) -> u64 {
+        // SAFETY: the caller's promise; the sources are values or a slice of `width()` bytes.
+        unsafe {
+            match self {
+                Staged::Int(n) => {
+                    if int_width(n) == 4 {
+                        at.cast::<i32>().write_unaligned(n as i32);
+                    } else {
+                        at.cast::<i64>().write_unaligned(n);
+                    }
+                    Header::INT
+                }
+                Staged::Bytes(bytes) => {
+                    ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len());
+                    0
+                }
+                Staged::Object(object) => {
+                    at.cast::<*mut Object>().write_unaligned(Box::into_raw(object));
+                    Header::OBJECT
+                }
+            }
+        }
+    }
+}
+
+fn int_width(n: i64) -> usize {
+    if i32::try_from(n).is_ok() { 4 } else { 8 }
+}
+
+pub(super) fn round_up(bytes: usize) -> usize {
+    bytes.next_multiple_of(GRAIN)
+}
+
+/// A fresh block for `needed` bytes, or `wanted` if that is more: its address and its slack.
+pub(super) fn allocate(needed: usize, wanted: usize) -> (*mut u8, usize) {
+    let least = round_up(needed);
+    let size = round_up(good_size(wanted.max(least))).min(least + SLACK_MAX * GRAIN);
+    let layout = layout(size);
+    // SAFETY: the size is at least GRAIN.
+    let block = unsafe { alloc(layout) };
+    if block.is_null() {
+        handle_alloc_error(layout);
+    }
+    assert!(block.addr() <= ADDRESS, "an address above 48 bits");
+    (block, (size - least) / GRAIN)
+}
+
+pub(super) fn layout(size: usize) -> Layout {
+    Layout::from_size_align(size, 8).expect("an entry's size")
+}
+
+/// Whether a block of `capacity` bytes may hold `needed` bytes without wasting about half of it.
+pub(super) fn suits(needed: usize, capacity: usize) -> bool {
+    let least = round_up(needed);
+    least <= capacity && (capacity - least) / GRAIN <= SLACK_MAX && (capacity <= 64 || needed * 2 >= capacity)
+}
+
+/// Decides where a value will lie. `spare` keeps a vector that is copied alive meanwhile.
+pub(super) fn stage<'a>(value: NewValue<'a>, spare: &'a mut Vec<u8>) -> Staged<'a> {
+    match value {
+        NewValue::Int(n) => Staged::Int(n),
+        NewValue::Bytes(bytes) if bytes.len() <= INLINE_MAX => Staged::Bytes(bytes),
+        NewValue::Bytes(bytes) => Staged::Object(Box::new(Object::Bytes(bytes.to_vec()))),
+        NewValue::Owned(bytes) if bytes.len() <= INLINE_MAX => {
+            *spare = bytes;
+            Staged::Bytes(spare)
+        }
+        NewValue::Owned(bytes) => Staged::Object(Box::new(Object::Bytes(bytes))),
+        NewValue::Object(object) => Staged::Object(object),
+    }
+}
