@@ -59,7 +59,18 @@ impl Writer {
         let OpenJournal { disk, path, batch, bytes_before } = open;
         let synced = batch.offset();
         let (merger, settled) = (Merger::new(shards), vec![0; shards as usize]);
-        Writer { disk, path, merger, batch, policy, stamps: false, synced, settled, failed: false, bytes_before }
+        Writer {
+            disk,
+            path,
+            merger,
+            batch,
+            policy,
+            stamps: false,
+            synced,
+            settled,
+            failed: false,
+            bytes_before,
+        }
     }
 
     /// Adds a turn's effects to the batch. A chunk that waits for other shards' parts of its unit stays

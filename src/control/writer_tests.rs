@@ -112,8 +112,7 @@ const SHARDS: u16 = 2;
 fn writer(disk: &FaultyDisk, policy: AppendFsync) -> Writer {
     let batch = BatchWriter::new(7);
     disk.state().content = batch.file_header().to_vec();
-    let open =
-        OpenJournal { disk: Box::new(disk.clone()), path: "incr".into(), batch, bytes_before: 0 };
+    let open = OpenJournal { disk: Box::new(disk.clone()), path: "incr".into(), batch, bytes_before: 0 };
     Writer::new(open, SHARDS, policy)
 }
 

@@ -49,7 +49,10 @@ impl std::fmt::Display for RecoveryError {
                 write!(f, "FATAL AOF MANIFEST FILE ERROR: {error}, in {path}")
             }
             RecoveryError::Missing(path) => {
-                write!(f, "The append log file {path} doesn't exist, and the manifest names it. Restore it from a copy")
+                write!(
+                    f,
+                    "The append log file {path} doesn't exist, and the manifest names it. Restore it from a copy"
+                )
             }
             RecoveryError::Read(path, error) => {
                 let reason = reason(error);
@@ -101,7 +104,10 @@ fn open(loader: &mut Loader<'_>, settings: &Settings, salt: u64) -> Result<OpenJ
             let path = names.path(&info.name);
             tracing::warn!("!!! Warning: short read while loading the AOF file {path}!!!");
             tracing::warn!("!!! Truncating the AOF {path} at offset {} !!!", cut.offset);
-            tracing::warn!(dropped_bytes = cut.dropped, "AOF {path} loaded anyway because aof-load-truncated is enabled");
+            tracing::warn!(
+                dropped_bytes = cut.dropped,
+                "AOF {path} loaded anyway because aof-load-truncated is enabled"
+            );
             let plan = names.truncate(&manifest, &info.name, cut.offset);
             plan.run(&mut disk).map_err(RecoveryError::Plan)?;
         }
@@ -173,7 +179,11 @@ fn load_file(
     let loaded = replay.finish().map_err(RecoveryError::Refused)?;
     let (kind, seconds) = (if info.kind == FileType::Base { "base" } else { "incr" }, started.elapsed());
     let seconds = seconds.as_secs_f64();
-    tracing::info!(commands = loaded.commands, "DB loaded from {kind} file {}: {seconds:.3} seconds", info.name);
+    tracing::info!(
+        commands = loaded.commands,
+        "DB loaded from {kind} file {}: {seconds:.3} seconds",
+        info.name
+    );
     Ok(loaded)
 }
 
@@ -192,7 +202,12 @@ fn open_increment(
         disk.sync(&path).map_err(|error| RecoveryError::Read(path.clone(), error))?;
         tracing::info!("Opening AOF incr file {} on server start", last.name);
         let bytes_before = bytes.saturating_sub(offset);
-        return Ok(OpenJournal { disk: Box::new(disk), path, batch: BatchWriter::resume(salt, offset), bytes_before });
+        return Ok(OpenJournal {
+            disk: Box::new(disk),
+            path,
+            batch: BatchWriter::resume(salt, offset),
+            bytes_before,
+        });
     }
     let batch = BatchWriter::new(salt);
     let plan = names.open_incr(&manifest, &batch.file_header());
@@ -250,8 +265,13 @@ impl<'a> Loader<'a> {
     /// one.
     fn time_for(&self, name: &[u8], args: Args<'_>) -> Millis {
         let relative = match name.len() {
-            3 | 5 if args.len() > 3 && (name.eq_ignore_ascii_case(b"set") || name.eq_ignore_ascii_case(b"getex")) => {
-                args.iter().skip(2).any(|arg| arg.eq_ignore_ascii_case(b"ex") || arg.eq_ignore_ascii_case(b"px"))
+            3 | 5
+                if args.len() > 3
+                    && (name.eq_ignore_ascii_case(b"set") || name.eq_ignore_ascii_case(b"getex")) =>
+            {
+                args.iter()
+                    .skip(2)
+                    .any(|arg| arg.eq_ignore_ascii_case(b"ex") || arg.eq_ignore_ascii_case(b"px"))
             }
             5 => name.eq_ignore_ascii_case(b"setex"),
             6 => name.eq_ignore_ascii_case(b"expire") || name.eq_ignore_ascii_case(b"psetex"),
