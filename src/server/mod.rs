@@ -2,6 +2,10 @@
 //! actor and its executor per core, and waits for the end.
 
 mod driver;
+pub mod files;
+pub mod log;
+pub mod recovery;
+pub mod signals;
 
 use crate::actor::{Actor, Lanes};
 use crate::base::ShardId;
