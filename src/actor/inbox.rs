@@ -94,7 +94,14 @@ impl Actor {
                     let random = self.random();
                     let env = env!(self);
                     let engine = self.owner.get().expect("not lent, so running");
-                    let mut runner = Runner { env, engine, now: parcel.now, random, ticks: self.ticks, last_tick: self.last_tick };
+                    let mut runner = Runner {
+                        env,
+                        engine,
+                        now: parcel.now,
+                        random,
+                        ticks: self.ticks,
+                        last_tick: self.last_tick,
+                    };
                     let (commands, replies, ends) = parcel.parts();
                     self.next_item = runner.run(commands, at, replies, ends);
                     self.last_tick = runner.last_tick;
@@ -169,7 +176,13 @@ struct Runner<'a> {
 
 impl Runner<'_> {
     /// Runs the item at `at` (a unit with all its commands); returns the number of the next.
-    fn run(&mut self, commands: Commands<'_>, at: usize, replies: &mut Vec<u8>, ends: &mut Vec<u32>) -> usize {
+    fn run(
+        &mut self,
+        commands: Commands<'_>,
+        at: usize,
+        replies: &mut Vec<u8>,
+        ends: &mut Vec<u32>,
+    ) -> usize {
         let item = &commands.items[at];
         match &item.kind {
             Kind::Command => {

@@ -84,7 +84,8 @@ impl CommandTable {
         self.file(spec.name.as_bytes(), id);
     }
 
-    fn rename(&mut self, old: &str, new: &str) -> Result<(), String> {
+    /// Serves a command under another name, or, with an empty one, not at all.
+    pub fn rename(&mut self, old: &str, new: &str) -> Result<(), String> {
         let Some(id) = self.find(old.as_bytes()) else {
             return Err(format!("No such command in rename-command: '{old}'"));
         };
@@ -193,7 +194,9 @@ impl Row {
 }
 
 fn single_key(spec: &CommandSpec) -> Option<u8> {
-    let [KeySpec { begin: Begin::Index(at), find: Find::Range { last: 0, .. }, .. }] = spec.keys else { return None };
+    let [KeySpec { begin: Begin::Index(at), find: Find::Range { last: 0, .. }, .. }] = spec.keys else {
+        return None;
+    };
     u8::try_from(*at).ok()
 }
 

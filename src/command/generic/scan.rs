@@ -176,14 +176,10 @@ fn walk(
     loop {
         let step = options.count.min(work - looked);
         let table = keyspace.db(db).table();
-        position = table.scan(
-            position,
-            step,
-            |entry| {
-                looked += 1;
-                found += visit(entry) as usize;
-            },
-        );
+        position = table.scan(position, step, |entry| {
+            looked += 1;
+            found += visit(entry) as usize;
+        });
         if position == 0 || looked >= work || found >= options.count {
             return position;
         }
