@@ -251,7 +251,7 @@ mod tests {
     fn scan_all(b: &mut Bench, options: &str) -> (BTreeSet<String>, usize) {
         let (mut cursor, mut seen, mut calls) = ("0".to_owned(), BTreeSet::new(), 0);
         loop {
-            let shown = b.line(&format!("SCAN {cursor} {options}").trim_end().to_owned());
+            let shown = b.line(format!("SCAN {cursor} {options}").trim_end());
             let (head, list) = shown.split_once(" *").unwrap();
             cursor = head.rsplit(' ').next().unwrap().to_owned();
             seen.extend(elements(&format!("*{list}")));
