@@ -1,7 +1,7 @@
 //! Answers come home: each finds its connection and its place among that connection's replies.
 
-use super::inbox::ABORTED;
 use super::Actor;
+use super::inbox::ABORTED;
 use super::transaction::OpenHold;
 use crate::session::state;
 use crate::shard::{Kind, Parcel, ReplyTo};
@@ -54,7 +54,9 @@ impl Actor {
                     }
                     at = last;
                 }
-                Kind::Command | Kind::Watch { .. } | Kind::Thread => self.reply(item.to, &parcel.replies[from..to]),
+                Kind::Command | Kind::Watch { .. } | Kind::Thread => {
+                    self.reply(item.to, &parcel.replies[from..to])
+                }
                 Kind::Hold(_) | Kind::Unwatch { .. } => {}
             }
             at += 1;

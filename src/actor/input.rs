@@ -40,7 +40,9 @@ impl Actor {
         }
         if session.input.is_empty() && !session.is(state::HOLDS_INPUT) {
             let used = self.consume(key, bytes);
-            if used < bytes.len() && let Some(session) = self.sessions.get_mut(key) {
+            if used < bytes.len()
+                && let Some(session) = self.sessions.get_mut(key)
+            {
                 session.input.extend_from_slice(&bytes[used..]);
             }
         } else {
@@ -81,7 +83,13 @@ impl Actor {
         used
     }
 
-    fn consume_with(&mut self, key: usize, bytes: &[u8], spans: &mut Vec<Span>, inline: &mut Vec<u8>) -> usize {
+    fn consume_with(
+        &mut self,
+        key: usize,
+        bytes: &[u8],
+        spans: &mut Vec<Span>,
+        inline: &mut Vec<u8>,
+    ) -> usize {
         let mut used = 0;
         let mut limits = self.limits_of(key);
         self.last_tick = (self.ticks)();
@@ -438,7 +446,13 @@ impl Actor {
     }
 
     /// Calls a home handler; its reply goes to `out`.
-    pub(super) fn run_home(&mut self, key: usize, id: CommandId, args: Args<'_>, out: &mut Vec<u8>) -> (Then, bool) {
+    pub(super) fn run_home(
+        &mut self,
+        key: usize,
+        id: CommandId,
+        args: Args<'_>,
+        out: &mut Vec<u8>,
+    ) -> (Then, bool) {
         let node = self.node.clone();
         let Some(SessionRun::Home(handler)) = node.session_run(id) else { return (Then::Nothing, false) };
         let from = out.len();

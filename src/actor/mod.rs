@@ -25,7 +25,6 @@ mod release;
 mod sim;
 mod transaction;
 
-
 use crate::base::limits::PARCELS_IN_FLIGHT_MAX;
 use crate::base::{Millis, ShardId};
 use crate::bridge::Owner;
@@ -134,7 +133,14 @@ impl Lanes {
 
 impl Actor {
     /// `seed` is this shard's share of randomness; `ticks` is a fast clock for command times.
-    pub fn new(node: Arc<Node>, me: ShardId, owner: Owner<Engine>, lanes: Lanes, seed: u64, ticks: fn() -> u64) -> Self {
+    pub fn new(
+        node: Arc<Node>,
+        me: ShardId,
+        owner: Owner<Engine>,
+        lanes: Lanes,
+        seed: u64,
+        ticks: fn() -> u64,
+    ) -> Self {
         let shards = node.shards() as usize;
         let mut actor = Actor {
             me,

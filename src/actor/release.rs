@@ -215,9 +215,9 @@ impl Actor {
 
     /// Whether a connection that shall close has nothing more to send.
     pub fn may_close(&self, key: usize) -> bool {
-        self.sessions.get(key).is_some_and(|s| {
-            s.is(state::CLOSING) && !s.sending && s.out.is_empty() && s.pending.is_empty()
-        })
+        self.sessions
+            .get(key)
+            .is_some_and(|s| s.is(state::CLOSING) && !s.sending && s.out.is_empty() && s.pending.is_empty())
     }
 
     /// For the driver: connections to close without waiting for their output.
@@ -262,6 +262,7 @@ impl Actor {
 
     /// What follows from the settings and is kept ready for the hot path.
     pub(super) fn apply_settings(&mut self) {
+<<<<<<< HEAD
         let log = u64::try_from(self.settings.slowlog_log_slower_than).unwrap_or(u64::MAX);
         let spike = match self.settings.latency_monitor_threshold {
             ..=0 => u64::MAX,
@@ -269,6 +270,11 @@ impl Actor {
         };
         // A float too large for the type becomes its largest value.
         self.slow_ticks = (log.min(spike) as f64 * self.node.facts.ticks_per_micro) as u64;
+=======
+        let micros = self.settings.slowlog_log_slower_than;
+        self.slow_ticks =
+            if micros < 0 { u64::MAX } else { (micros as f64 * self.node.facts.ticks_per_micro) as u64 };
+>>>>>>> main
         let journaling = self.node.journal.is_on();
         if let Some(engine) = self.owner.get() {
             engine.journaling = journaling;
@@ -308,7 +314,8 @@ impl Actor {
             bytes += session.buffer_bytes();
             largest_in = largest_in.max(session.input.capacity());
             largest_out = largest_out.max(session.output_bytes());
-            if timeout > 0 && now.saturating_sub(session.last_active) > timeout && !session.is(state::MONITOR) {
+            if timeout > 0 && now.saturating_sub(session.last_active) > timeout && !session.is(state::MONITOR)
+            {
                 close.push(key);
             }
             let output = session.output_bytes() as u64;
@@ -403,7 +410,8 @@ impl Actor {
     /// Shows a line to this shard's clients in MONITOR.
     pub(super) fn show_monitors(&mut self, line: &[u8]) {
         let line = String::from_utf8_lossy(line).into_owned();
-        let keys: Vec<usize> = self.sessions.iter().filter(|(_, s)| s.is(state::MONITOR)).map(|(k, _)| k).collect();
+        let keys: Vec<usize> =
+            self.sessions.iter().filter(|(_, s)| s.is(state::MONITOR)).map(|(k, _)| k).collect();
         for key in keys {
             let session = &mut self.sessions[key];
             let proto = session.proto;

@@ -91,11 +91,18 @@ impl Actor {
             }
             "multi" => self.fail(key, id, "ERR MULTI calls can not be nested"),
             "watch" => self.fail(key, id, "ERR WATCH inside MULTI is not allowed"),
+<<<<<<< HEAD
             "quit" | "reset" => {
                 self.feed_monitors(key, id, args);
                 self.dispatch(key, id, args);
             }
             _ if spec.has(flag::NO_MULTI) => self.refuse(key, id, "ERR Command not allowed inside a transaction"),
+=======
+            "quit" | "reset" => self.dispatch(key, id, args),
+            _ if spec.has(flag::NO_MULTI) => {
+                self.refuse(key, id, "ERR Command not allowed inside a transaction")
+            }
+>>>>>>> main
             _ => {
                 if let Some(multi) = &mut self.sessions[key].multi {
                     multi.push(id, args);
@@ -123,6 +130,7 @@ impl Actor {
         let session = &mut self.sessions[key];
         let watcher = (!session.watching.is_empty()).then_some(session.id);
         session.watching.clear();
+<<<<<<< HEAD
         if watcher.is_some() {
             self.tally().watching.sub(1);
         }
@@ -134,6 +142,10 @@ impl Actor {
             db: session.db,
             proto: session.proto,
         };
+=======
+        let program =
+            Program { commands: multi.queued, exec: true, watcher, db: session.db, proto: session.proto };
+>>>>>>> main
         match form {
             Form::Here => self.exec_here(key, program),
             Form::Units => self.exec_units(key, program),
@@ -151,7 +163,12 @@ impl Actor {
     }
 
     /// The cheapest form in which these commands can run as one.
-    fn form_of(&mut self, key: usize, queued: &[(CommandId, ArgsBuf)], watched: &ShardSet) -> (Form, ShardSet) {
+    fn form_of(
+        &mut self,
+        key: usize,
+        queued: &[(CommandId, ArgsBuf)],
+        watched: &ShardSet,
+    ) -> (Form, ShardSet) {
         let node = Arc::clone(&self.node);
         let mut shards = watched.clone();
         let mut independent = true;
@@ -287,7 +304,14 @@ impl Actor {
     }
 
     /// Puts the parts of a gather into the outbox.
-    pub(super) fn send_gather(&mut self, key: usize, gather: Gather, parts: Parts, write: bool, watcher: Option<u64>) {
+    pub(super) fn send_gather(
+        &mut self,
+        key: usize,
+        gather: Gather,
+        parts: Parts,
+        write: bool,
+        watcher: Option<u64>,
+    ) {
         let exec = gather.exec;
         let session = &mut self.sessions[key];
         let client = session.id as u32;
@@ -396,8 +420,11 @@ impl Actor {
     pub(super) fn run_hold(&mut self, open: OpenHold) {
         let OpenHold { hold, key, client, slot, program } = open;
         let node = Arc::clone(&self.node);
-        let mut lent: Vec<_> =
-            hold.shards.iter().map(|j| node.cells[*j as usize].claim().expect("lent to this transaction")).collect();
+        let mut lent: Vec<_> = hold
+            .shards
+            .iter()
+            .map(|j| node.cells[*j as usize].claim().expect("lent to this transaction"))
+            .collect();
         let alive = self.sessions.get(key).is_some_and(|s| s.id == client);
         let mut out = Vec::new();
         let mut engines: Vec<&mut Engine> = lent.iter_mut().map(|e| e.deref_mut()).collect();
@@ -428,7 +455,14 @@ impl Actor {
     }
 
     /// Runs a program on the keyspaces it holds (ascending by shard) and writes its whole reply.
-    fn run_program(&mut self, key: usize, program: Program, unit: u64, engines: &mut [&mut Engine], out: &mut Vec<u8>) {
+    fn run_program(
+        &mut self,
+        key: usize,
+        program: Program,
+        unit: u64,
+        engines: &mut [&mut Engine],
+        out: &mut Vec<u8>,
+    ) {
         let node = Arc::clone(&self.node);
         if let Some(client) = program.watcher {
             let mut dirty = false;
@@ -487,7 +521,10 @@ impl Actor {
                 }
                 Some(SessionRun::Transaction) if spec.name == "unwatch" => Reply::new(out, proto).ok(),
                 _ => {
-                    let line = format!("ERR Command '{}' cannot run inside a transaction", node.table.row(id).full_name);
+                    let line = format!(
+                        "ERR Command '{}' cannot run inside a transaction",
+                        node.table.row(id).full_name
+                    );
                     Reply::new(out, proto).error(&line);
                     ok = false;
                 }

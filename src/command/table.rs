@@ -106,7 +106,8 @@ impl CommandTable {
         });
     }
 
-    fn rename(&mut self, old: &str, new: &str) -> Result<(), String> {
+    /// Serves a command under another name, or, with an empty one, not at all.
+    pub fn rename(&mut self, old: &str, new: &str) -> Result<(), String> {
         let Some(id) = self.find(old.as_bytes()) else {
             return Err(format!("No such command in rename-command: '{old}'"));
         };
@@ -222,7 +223,9 @@ impl Row {
 }
 
 fn single_key(spec: &CommandSpec) -> Option<u8> {
-    let [KeySpec { begin: Begin::Index(at), find: Find::Range { last: 0, .. }, .. }] = spec.keys else { return None };
+    let [KeySpec { begin: Begin::Index(at), find: Find::Range { last: 0, .. }, .. }] = spec.keys else {
+        return None;
+    };
     u8::try_from(*at).ok()
 }
 

@@ -26,6 +26,9 @@ pub(crate) struct Bench {
     pub effects: Vec<Effect>,
 }
 
+/// Database, key, value, deadline.
+pub(crate) type Held = (usize, Vec<u8>, Vec<u8>, Option<Millis>);
+
 /// A journaled command and its database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Effect {
@@ -123,7 +126,7 @@ impl Bench {
     }
 
     /// Every live key with its database, value and deadline, in order.
-    pub fn state(&mut self) -> Vec<(usize, Vec<u8>, Vec<u8>, Option<Millis>)> {
+    pub fn state(&mut self) -> Vec<Held> {
         let mut state = Vec::new();
         for keyspace in &self.keyspaces {
             for db in 0..keyspace.databases() {

@@ -25,7 +25,7 @@ mod tests;
 
 pub use access::{Asker, Change, SetError, get, is_sensitive, set};
 pub use advice::{Surroundings, advice};
-pub use command_line::{CliError, Invocation, parse_command_line};
+pub use command_line::{CliError, Invocation, USAGE, parse_command_line, version_line};
 pub use file::{ConfigError, Files, Loaded, Place, Sources, Warning, load};
 pub use parameter::Parameter;
 pub use reference::reference_page;

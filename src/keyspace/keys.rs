@@ -51,7 +51,7 @@ impl<'a> Keys<'a> {
         Keys { reach, db, now, placement, effects, clock, changes: 0, own_effect: false, touch_access: true }
     }
 
-    /// CLIENT NO-TOUCH: reads leave the access time alone.
+    /// CLIENT NO-TOUCH: looking a key up leaves its access time alone.
     pub fn set_no_touch(&mut self, on: bool) {
         self.touch_access = !on;
     }
@@ -166,10 +166,30 @@ impl<'a> Keys<'a> {
     #[inline]
     pub fn write(&mut self, key: &[u8]) -> Option<&mut Entry> {
         let hash = self.live(key)?;
-        let (db, clock) = (self.db, self.clock);
+        let (db, clock, touch) = (self.db, self.clock, self.touch_access);
         let entry = self.owner(key).dbs[db].find_mut(hash, key)?;
-        entry.touch(clock);
+        if touch {
+            entry.touch(clock);
+        }
         Some(entry)
+    }
+
+    /// `write` in one probe of the table (INCR, APPEND). `f` gets the live entry, or nothing.
+    #[inline]
+    pub fn write_with<R>(&mut self, key: &[u8], f: impl FnOnce(Option<&mut Entry>) -> R) -> R {
+        let (db, now, clock, touch) = (self.db, self.now, self.clock, self.touch_access);
+        let hash = self.placement.hash(key);
+        match self.owner(key).dbs[db].find_mut(hash, key) {
+            Some(entry) if entry.expire_at().is_none_or(|at| at > now) => {
+                if touch {
+                    entry.touch(clock);
+                }
+                return f(Some(entry));
+            }
+            Some(_) => drop(self.live(key)),
+            None => {}
+        }
+        f(None)
     }
 
     pub fn exists(&mut self, key: &[u8]) -> bool {
@@ -238,9 +258,15 @@ impl<'a> Keys<'a> {
     /// The same for a key of another database (MOVE, COPY ... DB).
     pub fn changed_in(&mut self, db: usize, key: &[u8]) {
         self.changes += 1;
+        self.owner(key).stats.dirty += 1;
+        self.touched_in(db, key);
+    }
+
+    /// Marks the watchers of one more key of a change that has been counted (the old name of RENAME).
+    #[inline]
+    pub fn touched_in(&mut self, db: usize, key: &[u8]) {
         let placement = self.placement;
         let keyspace = self.owner(key);
-        keyspace.stats.dirty += 1;
         if !keyspace.watch.is_empty() {
             let gone = keyspace.dbs[db].find(placement.hash(key), key).is_none();
             keyspace.watch.touch(db, key, gone);

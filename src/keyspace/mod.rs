@@ -93,7 +93,14 @@ impl Keyspace {
     }
 
     /// WATCH: from here on a change of this key fails the client's EXEC.
-    pub fn watch_key(&mut self, client: WatcherId, db: usize, key: &[u8], now: Millis, placement: &Placement) {
+    pub fn watch_key(
+        &mut self,
+        client: WatcherId,
+        db: usize,
+        key: &[u8],
+        now: Millis,
+        placement: &Placement,
+    ) {
         let entry = self.dbs[db].find(placement.hash(key), key);
         let expired = entry.and_then(|e| e.expire_at()).is_some_and(|at| at <= now);
         self.watch.watch(client, db, key, expired);
@@ -128,12 +135,7 @@ impl Keyspace {
     /// Removes keys whose time has come, at most `budget` steps of work over all databases. Returns
     /// whether expired keys may be left. Keys past their time are invisible to commands anyway; this
     /// gives their memory back, and writes their DEL into the journal.
-    pub fn expire_some(
-        &mut self,
-        now: Millis,
-        budget: usize,
-        mut effects: Option<&mut ChunkWriter>,
-    ) -> bool {
+    pub fn expire_some(&mut self, now: Millis, budget: usize, mut effects: Option<&mut ChunkWriter>) -> bool {
         let mut behind = false;
         for index in 0..self.dbs.len() {
             let Keyspace { dbs, watch, stats, .. } = self;

@@ -1,33 +1,37 @@
-//! What the system knows of this process: resident memory and processor time.
+//! What the system knows of this process: processor time and resident memory.
 #![allow(unsafe_code)]
 
-use crate::session::Process;
-
-/// Reads `/proc` and asks the kernel; about ten microseconds. Zeros where the system does not tell.
-pub fn process() -> Process {
-    let all = usage(libc::RUSAGE_SELF);
-    let children = usage(libc::RUSAGE_CHILDREN);
-    Process {
-        rss: rss(),
-        cpu_sys: all.0,
-        cpu_user: all.1,
-        cpu_sys_children: children.0,
-        cpu_user_children: children.1,
-        cpu_thread: Some(usage(libc::RUSAGE_THREAD)),
-    }
+/// Processor time in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuTime {
+    pub sys: u64,
+    pub user: u64,
 }
 
-/// System and user time in microseconds.
-fn usage(who: libc::c_int) -> (u64, u64) {
+/// Whose time.
+#[derive(Clone, Copy)]
+pub enum Whose {
+    Process,
+    Children,
+    ThisThread,
+}
+
+pub fn cpu_time(whose: Whose) -> CpuTime {
+    let who = match whose {
+        Whose::Process => libc::RUSAGE_SELF,
+        Whose::Children => libc::RUSAGE_CHILDREN,
+        Whose::ThisThread => libc::RUSAGE_THREAD,
+    };
     // SAFETY: plain numbers, for which zeros are a value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: `usage` is a whole `rusage` for the kernel to fill.
     unsafe { libc::getrusage(who, &mut usage) };
     let micros = |t: libc::timeval| t.tv_sec as u64 * 1_000_000 + t.tv_usec as u64;
-    (micros(usage.ru_stime), micros(usage.ru_utime))
+    CpuTime { sys: micros(usage.ru_stime), user: micros(usage.ru_utime) }
 }
 
-fn rss() -> u64 {
+/// Bytes of the process in memory, 0 where the system does not tell. Takes about ten microseconds.
+pub fn resident_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm.split(' ').nth(1).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
     // SAFETY: asks for a number.
@@ -41,9 +45,9 @@ mod tests {
 
     #[test]
     fn a_process_takes_memory_and_time() {
-        let first = process();
-        assert!(first.rss > 1 << 20);
-        let second = process();
-        assert!(second.cpu_user + second.cpu_sys >= first.cpu_user + first.cpu_sys);
+        assert!(resident_bytes() > 1 << 20);
+        let (thread, process) = (cpu_time(Whose::ThisThread), cpu_time(Whose::Process));
+        assert!(thread.user + thread.sys <= process.user + process.sys);
+        assert!(cpu_time(Whose::Process).user >= process.user);
     }
 }

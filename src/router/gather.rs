@@ -76,7 +76,12 @@ impl Gather {
     }
 
     /// Writes the whole answer. `session` merges what only it can (`Merge::Session`).
-    pub fn write(&self, out: &mut Vec<u8>, proto: Proto, mut session: impl FnMut(&Pieces, &[&[u8]], &mut Vec<u8>)) {
+    pub fn write(
+        &self,
+        out: &mut Vec<u8>,
+        proto: Proto,
+        mut session: impl FnMut(&Pieces, &[&[u8]], &mut Vec<u8>),
+    ) {
         if self.aborted {
             return Reply::new(out, proto).null_array();
         }
@@ -98,7 +103,8 @@ impl Gather {
     }
 
     fn reply(&self, (fragment, number): (u16, u32)) -> &[u8] {
-        let (replies, ends) = self.fragments[fragment as usize].replies.as_ref().expect("all fragments arrived");
+        let (replies, ends) =
+            self.fragments[fragment as usize].replies.as_ref().expect("all fragments arrived");
         let number = number as usize;
         let from = if number == 0 { 0 } else { ends[number - 1] as usize };
         &replies[from..ends[number] as usize]

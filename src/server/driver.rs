@@ -143,7 +143,8 @@ impl Driver {
 
     fn harvest(&mut self, after: &mut After) -> Result<bool, RingError> {
         let Driver { ring, actor, sessions, spare, .. } = self;
-        let session = |token: Token, sessions: &[Option<usize>]| sessions.get(token.slot()).copied().flatten();
+        let session =
+            |token: Token, sessions: &[Option<usize>]| sessions.get(token.slot()).copied().flatten();
         let events = ring.harvest(|event| match event {
             Event::Data { token, bytes } => {
                 if let Some(key) = session(token, sessions) {
@@ -304,7 +305,7 @@ impl Driver {
     }
 
     fn sleep(&mut self) -> Result<(), RingError> {
-        if !self.doors.arrivals[self.me as usize].is_full() || !self.actor.prepare_sleep() {
+        if self.doors.arrivals[self.me as usize].is_full() || !self.actor.prepare_sleep() {
             return Ok(());
         }
         let result = if self.doors.arrivals[self.me as usize].is_full() {
@@ -328,7 +329,10 @@ fn turn_away(fd: &OwnedFd, line: &str) {
 }
 
 fn is_loopback(addr: &str) -> bool {
-    addr.starts_with("127.") || addr.starts_with("[::1]") || addr.starts_with("::1") || addr.starts_with("[::ffff:127.")
+    addr.starts_with("127.")
+        || addr.starts_with("[::1]")
+        || addr.starts_with("::1")
+        || addr.starts_with("[::ffff:127.")
 }
 
 fn keep(spare: &mut Vec<Vec<u8>>, mut buf: Vec<u8>) {

@@ -1,96 +1,356 @@
-//! Floor 9: boot, recovery, signals, shutdown. Reads the configuration, opens the doors, makes a shard
-//! actor and its executor per core, and waits for the end.
+//! Floor 9: boot, recovery, signals, shutdown. Reads the configuration, opens the doors, brings back what
+//! the journal kept, makes a shard actor and its executor per core, and waits for the end.
 
 mod driver;
+mod files;
+mod log;
+mod recovery;
+#[cfg(test)]
+mod recovery_tests;
+mod signals;
 
 use crate::actor::{Actor, Lanes};
 use crate::base::ShardId;
-use crate::bridge::{Cell, Inbox, mail};
+use crate::bridge::{Cell, Inbox, Owner, mail};
 use crate::command::CommandTable;
-use crate::config::Settings;
+use crate::config::{self, Invocation, Loaded, Settings, Sources, Text};
+use crate::control::{self, Hooks};
 use crate::keyspace::{Keyspace, Placement};
-use crate::net::{self, Ring, RingOptions, clock};
-use crate::session::{Control, Facts, Node};
+use crate::net::{self, Ring, RingError, RingOptions, Whose, clock};
+use crate::session::{Control, Facts, Node, Process};
 use crate::shard::Engine;
+use crate::structure::heap;
 use driver::{Door, Doors, Driver};
-use glommio::{LocalExecutorBuilder, Placement as CpuPlacement};
-use std::os::fd::AsFd;
+use files::DiskFiles;
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement as CpuPlacement};
+use std::ffi::OsString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Messages to the control plane that may be under way.
 const CONTROL_MAX: usize = 64 * 1024;
 
-/// Runs the server until it is told to stop; the exit code.
-pub fn run(args: &[std::ffi::OsString]) -> i32 {
-    use std::os::unix::ffi::OsStrExt;
-    let args: Vec<&[u8]> = args.iter().map(|a| a.as_bytes()).collect();
-    let mut port = 6379u16;
-    let mut shards = 1;
-    let mut at = 0;
-    while at < args.len() {
-        match args[at] {
-            b"--port" => port = std::str::from_utf8(args[at + 1]).unwrap().parse().unwrap(),
-            b"--shards" => shards = std::str::from_utf8(args[at + 1]).unwrap().parse().unwrap(),
-            _ => {}
-        }
-        at += 1;
+/// Why the server does not start: lines for the log, or for standard error while there is no log.
+struct Failed(Vec<String>);
+
+impl Failed {
+    fn new(line: impl ToString) -> Self {
+        Failed(vec![line.to_string()])
     }
-    let settings = Settings { port, ..Settings::default() };
-    serve(settings, shards)
 }
 
-fn serve(settings: Settings, shards: ShardId) -> i32 {
+/// Does what the command line asks for; the exit code of the process.
+pub fn run(args: &[OsString]) -> i32 {
+    let words: Vec<&[u8]> = args.iter().map(|a| a.as_bytes()).collect();
+    let invocation = match config::parse_command_line(&words) {
+        Ok(invocation) => invocation,
+        Err(error) => return complain(error),
+    };
+    let outcome = match invocation {
+        Invocation::Version => {
+            println!("{}", config::version_line());
+            return 0;
+        }
+        Invocation::Help => {
+            print!("{}", config::USAGE);
+            return 0;
+        }
+        Invocation::CheckConfig(sources) => return check_config(&sources),
+        Invocation::Run(sources) => serve(&sources),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(Failed(lines)) => {
+            lines.iter().for_each(|line| tracing::error!("{line}"));
+            1
+        }
+    }
+}
+
+fn complain(error: impl std::fmt::Display) -> i32 {
+    eprintln!("{error}");
+    1
+}
+
+/// `--check-config`: says what a start with this configuration would say of it.
+fn check_config(sources: &Sources) -> i32 {
+    let loaded = match config::load(sources, &DiskFiles::default()) {
+        Ok(loaded) => loaded,
+        Err(error) => return complain(error),
+    };
+    if let Err(error) = command_table(&loaded) {
+        return complain(error);
+    }
+    loaded.warnings.iter().for_each(|w| println!("{w}"));
+    config::advice(&loaded.settings, files::surroundings()).iter().for_each(|w| println!("{w}"));
+    println!("The configuration is fine.");
+    0
+}
+
+/// The commands under the names that `rename-command` gives them.
+fn command_table(loaded: &Loaded) -> Result<CommandTable, config::ConfigError> {
+    let mut table = CommandTable::new(&[]).unwrap_or_else(|why| unreachable!("nothing is renamed: {why}"));
+    for renamed in &loaded.settings.renamed_commands {
+        let (from, to) = (renamed.from.to_str_lossy(), renamed.to.to_str_lossy());
+        let outcome = table.rename(&from.to_ascii_lowercase(), &to.to_ascii_lowercase());
+        outcome.map_err(|reason| config::ConfigError::new(Some(renamed.place.clone()), reason))?;
+    }
+    Ok(table)
+}
+
+fn serve(sources: &Sources) -> Result<i32, Failed> {
+    let disk = DiskFiles::default();
+    let mut loaded = match config::load(sources, &disk) {
+        Ok(loaded) => loaded,
+        Err(error) => return Ok(complain(error)),
+    };
+    let table = match command_table(&loaded) {
+        Ok(table) => table,
+        Err(error) => return Ok(complain(error)),
+    };
+    if let Err(reason) = log::check_file(loaded.settings.logfile.as_path()) {
+        return Ok(complain(loaded.reject("logfile", reason)));
+    }
+    match files::daemonize(&loaded.settings, &disk) {
+        Ok(files::Daemonized::Here) => {}
+        Ok(files::Daemonized::There) => return Ok(0),
+        Err(error) => return Ok(complain(format!("Can't go to the background: {error}"))),
+    }
+    let config_file = absolute(sources.file.as_ref());
+    log::start(loaded.settings.loglevel, loaded.settings.logfile.as_path());
+    log::end_on_panic();
+    match files::enter_dir(loaded.settings.dir.as_path()) {
+        Ok(dir) => loaded.settings.dir = Text::new(dir.as_os_str().as_bytes()),
+        Err(reason) => return Ok(complain(loaded.reject("dir", reason))),
+    }
+    greet(&loaded);
+    start(loaded.settings, table, config_file)
+}
+
+fn absolute(path: Option<&PathBuf>) -> String {
+    path.map(|p| std::path::absolute(p).unwrap_or_else(|_| p.clone()).to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+fn greet(loaded: &Loaded) {
+    tracing::info!("oO0OoO0OoO0Oo Ringdove is starting oO0OoO0OoO0Oo");
+    tracing::info!(
+        "Ringdove version={}, bits=64, pid={}, just started",
+        env!("CARGO_PKG_VERSION"),
+        std::process::id()
+    );
+    for warning in loaded.warnings.iter().chain(&config::advice(&loaded.settings, files::surroundings())) {
+        if warning.is_notice {
+            tracing::info!("{warning}");
+        } else {
+            tracing::warn!("WARNING: {warning}");
+        }
+    }
+}
+
+/// Everything after the configuration: from sockets to the last line of the log.
+fn start(mut settings: Settings, table: CommandTable, config_file: String) -> Result<i32, Failed> {
+    let unix_path = settings.unixsocket.to_str_lossy().into_owned();
+    let pid_file = files::pid_file(&settings);
+    let traces = (pid_file.clone(), (!unix_path.is_empty()).then(|| PathBuf::from(&unix_path)));
+    let remove_traces = move || files::remove_traces(traces.0.as_deref(), traces.1.as_deref());
+    let signals = signals::Signals::start(remove_traces.clone()).map_err(Failed::new)?;
+    let shards = settings.shards.unwrap_or_else(files::shards_auto);
+    settings.maxclients =
+        files::raise_file_limit(settings.maxclients, files::RESERVED_FILES).map_err(Failed::new)?;
+    if let Some(line) = files::check_locked_memory(shards) {
+        tracing::warn!("{line}");
+    }
+    tracing::info!(
+        "Running mode=standalone, port={}, shards={shards}. PID: {}",
+        settings.port,
+        std::process::id()
+    );
+    let doors = open_doors(&settings)?;
+    if let Some(path) = &pid_file {
+        files::write_pid_file(path);
+    }
     let seeds = random_seeds();
     let placement = Placement::new(shards, seeds);
-    let table = CommandTable::new(&[]).unwrap();
-    let (sender, _mail) = mail::mail::<Control>(CONTROL_MAX);
-    let mut owners = Vec::new();
-    let mut cells = Vec::new();
-    for shard in 0..shards {
-        let keyspace = Keyspace::new(shard, settings.databases as usize, &placement);
-        let (owner, cell) = Cell::new(Engine::new(keyspace));
-        owners.push(owner);
-        cells.push(cell);
-    }
-    let facts = Facts { ticks_per_micro: clock::ticks_per_micro(), ..Facts::default() };
-    let binds: Vec<String> = settings.bind.iter().map(|b| b.to_string()).collect();
-    let bound = match net::bind_tcp(&binds, settings.port, settings.tcp_backlog) {
-        Ok(bound) => bound,
-        Err(error) => {
-            eprintln!("{error}\n{}", error.fatal());
-            return 1;
-        }
+    let (sender, mail) = mail::mail::<Control>(CONTROL_MAX);
+    let (mut owners, cells) = keyspaces(&settings, &placement);
+    let facts = Facts {
+        run_id: seeds.iter().map(|s| format!("{s:016x}")).collect::<String>()[..40].into(),
+        executable: std::env::current_exe().map(|p| p.to_string_lossy().into_owned()).unwrap_or_default(),
+        config_file,
+        pid: std::process::id(),
+        tcp_port: settings.port,
+        started: clock::now_micros() / 1000,
+        os: files::os_name(),
+        total_system_memory: files::total_system_memory(),
+        ticks_per_micro: clock::ticks_per_micro(),
+        startup_memory: heap::used(),
     };
-    let node = Arc::new(Node::new(placement, table, settings, facts, sender, cells.into()));
-    let doors = Arc::new(Doors {
+    let node = Arc::new(Node::new(placement, table, settings, facts, sender, cells));
+    node.set_process_probe(process);
+    let journal =
+        recovery::recover(&node, &mut owners, clock::now_micros() / 1000, seeds[1]).map_err(Failed::new)?;
+    let hooks = Hooks {
+        settings_changed: Box::new(|settings, names| {
+            if names.contains(&"loglevel") {
+                log::set_level(settings.loglevel);
+            }
+        }),
+        before_exit: Some(Box::new(remove_traces)),
+    };
+    let control = control::start(Arc::clone(&node), mail, journal, hooks).map_err(Failed::new)?;
+    let settings_now = Arc::clone(&node);
+    signals.connect(control.stopper(), move || settings_now.settings());
+    let doors_shared = Arc::new(Doors {
         arrivals: (0..shards).map(|_| Inbox::default()).collect(),
         stop: AtomicBool::new(false),
-        unix_path: String::new(),
-        loopback_only: |_| false,
+        unix_path,
+        loopback_only: |node| {
+            let settings = node.settings();
+            settings.protected_mode && settings.requirepass.is_empty()
+        },
     });
-    let mut listen: Vec<Door> = bound.sockets.into_iter().map(|s| Door { fd: s.fd, unix: false }).collect();
-    let mut handles = Vec::new();
+    let executors = start_shards(&node, &doors_shared, owners, doors, seeds[2])?;
+    tracing::info!("Ready to accept connections");
+    files::notify_ready(&node.settings());
+    let code = control.wait();
+    doors_shared.stop.store(true, Ordering::Relaxed);
+    node.wake_all();
+    for executor in executors {
+        if let Ok(Err(error)) = executor.join() {
+            tracing::error!("A shard ended with an error: {error}");
+        }
+    }
+    Ok(code)
+}
+
+/// What INFO asks the system.
+fn process() -> Process {
+    let (all, children) = (net::cpu_time(Whose::Process), net::cpu_time(Whose::Children));
+    let thread = net::cpu_time(Whose::ThisThread);
+    Process {
+        rss: net::resident_bytes(),
+        cpu_sys: all.sys,
+        cpu_user: all.user,
+        cpu_sys_children: children.sys,
+        cpu_user_children: children.user,
+        cpu_thread: Some((thread.sys, thread.user)),
+    }
+}
+
+/// The listening sockets. Bound once: a port that is taken is an error.
+fn open_doors(settings: &Settings) -> Result<Vec<Door>, Failed> {
+    let mut doors = Vec::new();
+    if settings.port > 0 {
+        let binds: Vec<String> = settings.bind.iter().map(|b| b.to_string()).collect();
+        let bound = net::bind_tcp(&binds, settings.port, settings.tcp_backlog)
+            .map_err(|error| Failed(vec![error.to_string(), error.fatal()]))?;
+        bound.warnings.iter().for_each(|line| tracing::warn!("{line}"));
+        doors.extend(bound.sockets.into_iter().map(|socket| Door { fd: socket.fd, unix: false }));
+    }
+    if !settings.unixsocket.is_empty() {
+        let path = settings.unixsocket.to_str_lossy();
+        let socket = net::bind_unix(&path, settings.unixsocketperm, settings.tcp_backlog)
+            .map_err(|error| Failed(vec![error.to_string(), error.fatal()]))?;
+        doors.push(Door { fd: socket.fd, unix: true });
+    }
+    if doors.is_empty() {
+        return Err(Failed::new("Configured to not listen anywhere, exiting."));
+    }
+    Ok(doors)
+}
+
+/// An empty keyspace per shard: the owners' ends, and everybody else's.
+fn keyspaces(settings: &Settings, placement: &Placement) -> (Vec<Owner<Engine>>, Box<[Cell<Engine>]>) {
+    let engines = (0..placement.shards())
+        .map(|shard| Engine::new(Keyspace::new(shard, settings.databases as usize, placement)));
+    let (owners, cells): (Vec<_>, Vec<_>) = engines.map(Cell::new).unzip();
+    (owners, cells.into())
+}
+
+/// Starts one executor per shard and waits until each has its ring.
+fn start_shards(
+    node: &Arc<Node>,
+    doors: &Arc<Doors>,
+    owners: Vec<Owner<Engine>>,
+    listen: Vec<Door>,
+    seed: u64,
+) -> Result<Vec<ExecutorJoinHandle<Result<(), RingError>>>, Failed> {
+    let shards = owners.len() as ShardId;
+    let mut listen = Some(listen);
+    let mut executors = Vec::new();
+    let (ready, is_ready) = mail::mail::<Result<(), String>>(shards as usize);
     for ((owner, lanes), shard) in owners.into_iter().zip(Lanes::all(shards)).zip(0..shards) {
-        let (node, doors, listen) = (node.clone(), doors.clone(), std::mem::take(&mut listen));
-        let wake = net::wake_eventfd().unwrap();
-        let ringer = wake.try_clone().unwrap();
+        let wake =
+            net::wake_eventfd().map_err(|error| Failed::new(format!("Can't make an eventfd: {error}")))?;
+        let ringer =
+            wake.try_clone().map_err(|error| Failed::new(format!("Can't duplicate an eventfd: {error}")))?;
         node.wakes[shard as usize].connect(move || net::ring_eventfd(ringer.as_fd()));
-        let builder = LocalExecutorBuilder::new(CpuPlacement::Unbound)
+        let start = ShardStart {
+            node: Arc::clone(node),
+            doors: Arc::clone(doors),
+            owner,
+            lanes,
+            wake,
+            // One shard accepts and hands connections to the shard with the fewest.
+            listen: listen.take().unwrap_or_default(),
+            seed: seed ^ (shard as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            ready: ready.clone(),
+        };
+        let executor = LocalExecutorBuilder::new(CpuPlacement::Unbound)
             .name(&format!("shard-{shard}"))
-            .preempt_timer(Duration::from_millis(10));
-        let handle = builder.spawn(move || async move {
-            let ring = Ring::new(RingOptions { wake: Some(wake), ..Default::default() }).unwrap();
-            let actor = Actor::new(node.clone(), shard, owner, lanes, seeds[0] ^ shard as u64, clock::ticks);
-            Driver::new(node, doors, actor, ring, listen).run().await
-        });
-        handles.push(handle.unwrap());
+            .preempt_timer(Duration::from_millis(10))
+            .spawn(move || start.run(shard))
+            .map_err(|error| Failed::new(format!("Can't start the executor of shard {shard}: {error}")))?;
+        executors.push(executor);
     }
-    for handle in handles {
-        handle.join().unwrap().unwrap();
+    for _ in 0..shards {
+        match is_ready.recv() {
+            Ok(Ok(())) => {}
+            Ok(Err(line)) => return Err(Failed::new(line)),
+            Err(_) => return Err(Failed::new("A shard did not start")),
+        }
     }
-    0
+    Ok(executors)
+}
+
+/// What a shard's thread begins with.
+struct ShardStart {
+    node: Arc<Node>,
+    doors: Arc<Doors>,
+    owner: Owner<Engine>,
+    lanes: Lanes,
+    wake: OwnedFd,
+    listen: Vec<Door>,
+    seed: u64,
+    ready: mail::Sender<Result<(), String>>,
+}
+
+impl ShardStart {
+    async fn run(self, shard: ShardId) -> Result<(), RingError> {
+        let ring = match Ring::new(RingOptions { wake: Some(self.wake), ..RingOptions::default() }) {
+            Ok(ring) => ring,
+            Err(error) => {
+                let _ = self.ready.send(Err(error.to_string()));
+                return Err(error);
+            }
+        };
+        let _ = self.ready.send(Ok(()));
+        let actor =
+            Actor::new(Arc::clone(&self.node), shard, self.owner, self.lanes, self.seed, clock::ticks);
+        let driver = Driver::new(Arc::clone(&self.node), self.doors, actor, ring, self.listen);
+        let outcome = driver.run().await;
+        if let Err(error) = &outcome {
+            // Half a server is worse than none.
+            tracing::error!("Shard {shard} cannot go on: {error}");
+            control::exit_now(1);
+        }
+        outcome
+    }
 }
 
 fn random_seeds() -> [u64; 4] {

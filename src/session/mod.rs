@@ -45,8 +45,16 @@ pub mod state {
     pub const PAUSED: u32 = 1 << 9;
 
     /// What takes a command off the fast path.
-    pub const SLOW: u32 =
-        NEEDS_AUTH | MULTI | GATED | CLOSING | REPLY_OFF | REPLY_SKIP_NEXT | REPLY_SKIP | MONITOR | NO_TOUCH | PAUSED;
+    pub const SLOW: u32 = NEEDS_AUTH
+        | MULTI
+        | GATED
+        | CLOSING
+        | REPLY_OFF
+        | REPLY_SKIP_NEXT
+        | REPLY_SKIP
+        | MONITOR
+        | NO_TOUCH
+        | PAUSED;
     /// What keeps a session from reading its input.
     pub const HOLDS_INPUT: u32 = GATED | CLOSING | PAUSED;
 }
@@ -163,7 +171,10 @@ impl Session {
 
     /// Bytes of memory in buffers (`qbuf`, `omem` and what MULTI has queued).
     pub fn buffer_bytes(&self) -> usize {
-        self.input.capacity() + self.out.capacity() + self.pending.bytes() + self.multi.as_ref().map_or(0, |m| m.bytes())
+        self.input.capacity()
+            + self.out.capacity()
+            + self.pending.bytes()
+            + self.multi.as_ref().map_or(0, |m| m.bytes())
     }
 
     /// Reply bytes that have not reached the kernel (`omem`), what output limits look at.

@@ -10,7 +10,10 @@ use std::collections::VecDeque;
 enum Slot {
     Waiting,
     /// The reply lies in `aside`. `dropped`: the client asked for silence (CLIENT REPLY).
-    Ready { from: usize, to: usize },
+    Ready {
+        from: usize,
+        to: usize,
+    },
     Gather(Box<Gather>),
 }
 

@@ -27,7 +27,15 @@ struct Log {
 }
 
 impl Slowlog {
-    pub fn add(&self, max_len: usize, unix_seconds: u64, micros: u64, args: crate::resp::Args<'_>, addr: &str, name: &[u8]) {
+    pub fn add(
+        &self,
+        max_len: usize,
+        unix_seconds: u64,
+        micros: u64,
+        args: crate::resp::Args<'_>,
+        addr: &str,
+        name: &[u8],
+    ) {
         let mut log = self.lock();
         let id = log.next_id;
         log.next_id += 1;

@@ -90,7 +90,8 @@ pub struct Job {
 #[inline]
 pub fn run_job(env: Env<'_>, engine: &mut Engine, job: Job, args: Args<'_>, out: &mut Vec<u8>) -> bool {
     let spec = env.table.spec(job.command);
-    let (Run::Keys(handler) | Run::Split(handler, _) | Run::Every(handler, _) | Run::Cursor(handler)) = spec.run
+    let (Run::Keys(handler) | Run::Split(handler, _) | Run::Every(handler, _) | Run::Cursor(handler)) =
+        spec.run
     else {
         Reply::new(out, job.proto).error("ERR This command runs at the connection's own shard");
         return false;
@@ -125,7 +126,9 @@ pub fn run_every(
     args: Args<'_>,
     out: &mut Vec<u8>,
 ) -> bool {
-    let (Run::Every(handler, _) | Run::Cursor(handler)) = env.table.spec(job.command).run else { return false };
+    let (Run::Every(handler, _) | Run::Cursor(handler)) = env.table.spec(job.command).run else {
+        return false;
+    };
     run_handler(env, Reach::One(keyspace), effects, handler, job, args, out)
 }
 

@@ -1,9 +1,11 @@
-//! Whole databases: DBSIZE, FLUSHDB, FLUSHALL, SWAPDB. Each runs once on every keyspace, for that
-//! shard's part.
+//! Whole databases: DBSIZE, FLUSHDB, FLUSHALL, SWAPDB. Each runs on every keyspace, for that shard's
+//! part, all parts in one unit of the journal. Shard 0's part is the one that is written: a replay
+//! runs it on every shard again, and a SWAPDB found twice would be none.
 
 use super::{db_index, parse_i32};
 use crate::command::spec::*;
 use crate::command::{Error, Exec};
+use crate::keyspace::Keyspace;
 use crate::resp::Args;
 
 fn dbsize(x: &mut Exec<'_>, _: Args<'_>) -> Result<(), Error> {
@@ -23,7 +25,21 @@ fn flushall(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     flush(x, args, all)
 }
 
-/// Journaled even where nothing was left to delete, as Redis does.
+/// Calls `part` on every keyspace in reach. One change, and one effect, however many shards there are;
+/// journaled even where nothing was left to change, as Redis does.
+fn on_every(x: &mut Exec<'_>, mut part: impl FnMut(&mut Keyspace, bool)) {
+    let mut leads = false;
+    x.keys.each_keyspace(|keyspace| {
+        let first = keyspace.shard == 0;
+        part(keyspace, first);
+        leads |= first;
+    });
+    if leads {
+        x.keys.changed_whole();
+    }
+    x.reply.ok();
+}
+
 fn flush(x: &mut Exec<'_>, args: Args<'_>, dbs: std::ops::Range<usize>) -> Result<(), Error> {
     let lazy = match args.get(1) {
         _ if args.len() > 2 => return Err(Error::Syntax),
@@ -33,13 +49,11 @@ fn flush(x: &mut Exec<'_>, args: Args<'_>, dbs: std::ops::Range<usize>) -> Resul
         Some(_) => return Err(Error::Syntax),
     };
     let placement = x.keys.placement;
-    x.keys.each_keyspace(|keyspace| {
+    on_every(x, |keyspace, _| {
         for db in dbs.clone() {
             keyspace.flush(db, lazy, placement);
         }
     });
-    x.keys.changed_whole();
-    x.reply.ok();
     Ok(())
 }
 
@@ -49,9 +63,10 @@ fn swapdb(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let databases = x.keys.databases();
     let (a, b) = (db_index(a, databases)?, db_index(b, databases)?);
     let placement = x.keys.placement;
-    x.keys.each_keyspace(|keyspace| keyspace.swap(a, b, placement));
-    x.keys.changed_whole();
-    x.reply.ok();
+    on_every(x, |keyspace, first| {
+        keyspace.swap(a, b, placement);
+        keyspace.stats.dirty += first as u64;
+    });
     Ok(())
 }
 
@@ -115,7 +130,7 @@ pub(super) const SWAPDB: CommandSpec = CommandSpec {
 
 #[cfg(test)]
 mod tests {
-    use crate::command::testing::{Bench, expect};
+    use crate::command::testing::{Bench, expect, expect_journal};
 
     #[test]
     fn flushing_and_swapping() {
@@ -153,5 +168,15 @@ mod tests {
         assert_eq!(b.keyspaces.iter().map(|k| k.lazyfree_pending()).sum::<usize>(), 1);
         b.keyspaces.iter_mut().for_each(|k| while k.free_some(10) {});
         assert_eq!(b.keyspaces.iter().map(|k| k.lazyfree_pending()).sum::<usize>(), 0);
+    }
+
+    #[test]
+    fn one_shard_writes_for_all() {
+        let mut b = Bench::with_shards(2);
+        expect_journal(&mut b, "SWAPDB 0 1", &["SWAPDB 0 1"]);
+        b.keyspaces.remove(0);
+        for line in ["SWAPDB 0 1", "FLUSHDB", "FLUSHALL"] {
+            expect_journal(&mut b, line, &[]);
+        }
     }
 }

@@ -208,7 +208,8 @@ mod tests {
         b.client.no_touch = true;
         b.line("GET k");
         assert_eq!(b.line("OBJECT IDLETIME k"), ":5");
-        b.client.no_touch = false;
+        b.line("APPEND k x");
+        assert_eq!(b.line("OBJECT IDLETIME k"), ":5");
         b.line("TOUCH k");
         assert_eq!(b.line("OBJECT IDLETIME k"), ":0");
         assert_eq!(b.line("OBJECT IDLETIME nope"), "$-1");

@@ -31,7 +31,7 @@ fn rename_to(x: &mut Exec<'_>, from: &[u8], to: &[u8], only_if_absent: bool) -> 
     entry.rename(to);
     let db = x.keys.db;
     x.keys.put(db, entry);
-    x.keys.changed(from);
+    x.keys.touched_in(db, from);
     x.keys.changed(to);
     Ok(true)
 }
@@ -46,7 +46,7 @@ fn move_key(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let moves = x.keys.exists(key) && !x.keys.exists_in(to, key);
     if moves && let Some(entry) = x.keys.take(key) {
         x.keys.put(to, entry);
-        x.keys.changed_in(from, key);
+        x.keys.touched_in(from, key);
         x.keys.changed_in(to, key);
     }
     x.reply.integer(moves as i64);

@@ -176,14 +176,10 @@ fn walk(
     loop {
         let step = options.count.min(work - looked);
         let table = keyspace.db(db).table();
-        position = table.scan(
-            position,
-            step,
-            |entry| {
-                looked += 1;
-                found += visit(entry) as usize;
-            },
-        );
+        position = table.scan(position, step, |entry| {
+            looked += 1;
+            found += visit(entry) as usize;
+        });
         if position == 0 || looked >= work || found >= options.count {
             return position;
         }
@@ -255,7 +251,7 @@ mod tests {
     fn scan_all(b: &mut Bench, options: &str) -> (BTreeSet<String>, usize) {
         let (mut cursor, mut seen, mut calls) = ("0".to_owned(), BTreeSet::new(), 0);
         loop {
-            let shown = b.line(&format!("SCAN {cursor} {options}").trim_end().to_owned());
+            let shown = b.line(format!("SCAN {cursor} {options}").trim_end());
             let (head, list) = shown.split_once(" *").unwrap();
             cursor = head.rsplit(' ').next().unwrap().to_owned();
             seen.extend(elements(&format!("*{list}")));

@@ -30,22 +30,21 @@ fn decrby(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
 
 /// Adds to the integer under a key (absent: 0), keeping its expiry time.
 fn add(x: &mut Exec<'_>, key: &[u8], by: i64) -> Result<(), Error> {
-    let next = |old: i64| old.checked_add(by).ok_or(Error::text("ERR increment or decrement would overflow"));
-    let value = match x.keys.write(key) {
-        Some(entry) => {
-            let old = match as_string(entry)? {
-                Text::Int(n) => n,
-                Text::Bytes(bytes) => parse_i64(bytes).ok_or(Error::NotInteger)?,
-            };
-            let value = next(old)?;
-            entry.set_value(NewValue::Int(value));
-            value
-        }
-        None => {
-            x.keys.set(key, NewValue::Int(by), Ttl::Clear);
-            by
-        }
-    };
+    let sum = x.keys.write_with(key, |entry| {
+        let Some(entry) = entry else { return Ok(None) };
+        let old = match as_string(entry)? {
+            Text::Int(n) => n,
+            Text::Bytes(bytes) => parse_i64(bytes).ok_or(Error::NotInteger)?,
+        };
+        let overflow = Error::text("ERR increment or decrement would overflow");
+        let sum = old.checked_add(by).ok_or(overflow)?;
+        entry.set_value(NewValue::Int(sum));
+        Ok(Some(sum))
+    })?;
+    if sum.is_none() {
+        x.keys.set(key, NewValue::Int(by), Ttl::Clear);
+    }
+    let value = sum.unwrap_or(by);
     x.keys.changed(key);
     x.reply.integer(value);
     Ok(())

@@ -21,20 +21,20 @@ fn check_length(settings: &Settings, length: usize, more: usize) -> Result<(), E
 
 fn append(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let (key, tail) = (args.at(1), args.at(2));
-    let length = match x.keys.write(key) {
-        Some(entry) => {
-            let length = as_string(entry)?.len();
-            if !x.client.replayed {
-                check_length(x.settings, length, tail.len())?;
-            }
-            entry.append(tail);
-            length + tail.len()
+    let (settings, replayed) = (x.settings, x.client.replayed);
+    let grown = x.keys.write_with(key, |entry| {
+        let Some(entry) = entry else { return Ok(None) };
+        let length = as_string(entry)?.len();
+        if !replayed {
+            check_length(settings, length, tail.len())?;
         }
-        None => {
-            x.keys.set(key, stored(tail), Ttl::Clear);
-            tail.len()
-        }
-    };
+        entry.append(tail);
+        Ok(Some(length + tail.len()))
+    })?;
+    if grown.is_none() {
+        x.keys.set(key, stored(tail), Ttl::Clear);
+    }
+    let length = grown.unwrap_or(tail.len());
     x.keys.changed(key);
     x.reply.integer(length as i64);
     Ok(())

@@ -1,0 +1,101 @@
+//! What a server holds after a restart is what it held before, whatever ended it and however many
+//! shards the next one has: the journal has every change, once, in an order that makes sense.
+
+use super::execute::state_difference;
+use super::generate::Generator;
+use super::program::{Program, shrink};
+use super::{SHARDS, difference, kept_programs, run_all, unix_now};
+use crate::need_oracle;
+use crate::support::server::Scratch;
+use crate::support::{Rng, Server, Start, env_number, run_seed};
+use ringdove::command::CommandTable;
+use std::time::Instant;
+
+const COMMANDS: u64 = 30_000;
+const STEPS: usize = 1000;
+const SHRINKS: usize = 100;
+
+/// One way to run, end and start again.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    shards_before: usize,
+    shards_after: usize,
+    fsync: &'static str,
+    kill: bool,
+}
+
+impl Way {
+    fn random(rng: &mut Rng) -> Way {
+        Way {
+            shards_before: *rng.pick(SHARDS),
+            shards_after: *rng.pick(SHARDS),
+            fsync: *rng.pick(&["always", "everysec", "no"]),
+            kill: rng.chance(70),
+        }
+    }
+
+    /// The first difference: in an answer, in the state before the end, or in the state after.
+    fn check(self, oracle: &Server, program: &Program) -> Option<String> {
+        let start = Instant::now();
+        let dir = Scratch::new();
+        let with = |shards: usize| {
+            let args = format!("--appendonly yes --appendfsync {}", self.fsync);
+            Start::ringdove(shards).args(&args).dir(&dir.path)
+        };
+        let mut server = with(self.shards_before).start();
+        let (runs, late_ms) = run_all(&[oracle, &server], program);
+        if let Some(found) = difference(program, &runs[0], &runs[1], late_ms) {
+            return Some(format!("before the restart: {found}"));
+        }
+        if self.kill {
+            server.kill();
+        } else {
+            let status = server.terminate();
+            if !status.success() {
+                return Some(format!("ended with {status} after SIGTERM\n{}", server.log()));
+            }
+        }
+        let server = with(self.shards_after).start();
+        let after = match super::state(&server) {
+            Ok(state) => state,
+            Err(e) => return Some(format!("after the restart: {e}")),
+        };
+        let late_ms = start.elapsed().as_millis() as i64 + 20;
+        let found = state_difference(runs[0].state.as_ref().unwrap(), &after, late_ms);
+        found.map(|found| format!("after the restart: {found}"))
+    }
+
+    fn check_or_fail(self, oracle: &Server, what: &str, program: &Program) {
+        let Some(why) = self.check(oracle, program) else { return };
+        println!("{what}, {self:?}: differs, shrinking\n{why}");
+        let mut left = SHRINKS;
+        let small = shrink(program, |candidate| {
+            left = left.saturating_sub(1);
+            left > 0 && self.check(oracle, candidate).is_some()
+        });
+        let why = self.check(oracle, &small).unwrap_or(why);
+        panic!("{what}, {self:?}: {why}\n\n--- the smallest program that shows it:\n{small}---");
+    }
+}
+
+#[test]
+fn random_programs_survive_a_restart() {
+    need_oracle!();
+    let seed = run_seed("journal");
+    let table = CommandTable::new(&[]).unwrap();
+    let oracle = Start::oracle().start();
+    let mut rng = Rng::fork(seed, u64::MAX);
+    for (name, program) in kept_programs() {
+        Way::random(&mut rng).check_or_fail(&oracle, &name, &program);
+    }
+    let rounds = env_number("RINGDOVE_COMMANDS").map_or(COMMANDS, |n| n / 5).div_ceil(STEPS as u64);
+    for round in 0..rounds {
+        let way = Way::random(&mut rng);
+        // Every second program ends in a state with much in it: nothing was flushed on the way.
+        let mut program = Generator::new(&table, Rng::fork(seed, round), unix_now()).program(STEPS);
+        if round % 2 == 0 {
+            program.steps.retain(|s| !s.words[0].to_ascii_lowercase().starts_with(b"flush"));
+        }
+        way.check_or_fail(&oracle, &format!("seed {seed}, round {round}"), &program);
+    }
+}

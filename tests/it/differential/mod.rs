@@ -1,0 +1,257 @@
+//! The same random commands to `redis-server` and to Ringdove with 1, 2, 4 and 8 shards: every answer
+//! and the state at the end are equal, but for what `exceptions.rs` lists.
+//!
+//! A failure prints the smallest program that still fails, ready to be kept as a file in
+//! `tests/seeds`; those files are run first. `journal.rs` does the same through a restart.
+
+mod exceptions;
+mod execute;
+mod generate;
+mod journal;
+mod program;
+
+use crate::need_oracle;
+use crate::support::{Rng, Server, Start, Value, env_number, run_seed};
+use exceptions::full_name;
+use execute::{Answer, State, agree, execute, flush, state, state_difference};
+use generate::{Generator, generated_rows};
+use program::{Program, shrink};
+use ringdove::command::CommandTable;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+pub const SHARDS: &[usize] = &[1, 2, 4, 8];
+/// Commands that the servers under test get together, unless `RINGDOVE_COMMANDS` says otherwise.
+const COMMANDS: u64 = 200_000;
+/// From this size on every command of the table must have succeeded at least once.
+const COMMANDS_FOR_COVERAGE: u64 = 50_000;
+const STEPS: usize = 500;
+/// Programs that a shrinking may run.
+const SHRINKS: usize = 400;
+
+/// What one server did with a program.
+struct Run {
+    answers: Result<Vec<Answer>, String>,
+    state: Result<State, String>,
+}
+
+fn run(server: &Server, program: &Program) -> Run {
+    if let Err(e) = flush(server) {
+        let broken = format!("FLUSHALL: {e}");
+        return Run { answers: Err(broken.clone()), state: Err(broken) };
+    }
+    let answers = execute(server, program);
+    let state = if answers.is_ok() { state(server) } else { Err("not read".into()) };
+    Run { answers, state }
+}
+
+/// Runs a program on all servers at once; the milliseconds it took bound how far clocks can differ.
+fn run_all(servers: &[&Server], program: &Program) -> (Vec<Run>, i64) {
+    let start = Instant::now();
+    let runs = std::thread::scope(|scope| {
+        let threads: Vec<_> = servers.iter().map(|s| scope.spawn(|| run(s, program))).collect();
+        threads.into_iter().map(|t| t.join().expect("a run panicked")).collect()
+    });
+    (runs, start.elapsed().as_millis() as i64 + 20)
+}
+
+/// The first difference, told to people.
+fn difference(program: &Program, right: &Run, got: &Run, late_ms: i64) -> Option<String> {
+    let right_answers = right.answers.as_ref().unwrap_or_else(|e| panic!("redis-server: {e}\n{program}"));
+    let got_answers = match &got.answers {
+        Ok(answers) => answers,
+        Err(e) => return Some(format!("the connection failed: {e}")),
+    };
+    for (i, (a, b)) in right_answers.iter().zip(got_answers).enumerate() {
+        let step = &program.steps[i];
+        if !agree(&step.words, a, b, late_ms) {
+            let command = crate::support::quote::line(&step.words);
+            let client = step.client;
+            let (a, b) = (brief(&a.reply), brief(&b.reply));
+            return Some(format!("step {i}: {client}> {command}\n  expected {a}\n  got      {b}"));
+        }
+    }
+    match (&right.state, &got.state) {
+        (Ok(a), Ok(b)) => state_difference(a, b, late_ms).map(|d| format!("state at the end: {d}")),
+        (Err(e), _) => panic!("redis-server: {e}\n{program}"),
+        (_, Err(e)) => Some(e.clone()),
+    }
+}
+
+fn brief(reply: &Value) -> String {
+    let text = format!("{reply:?}");
+    if text.len() < 1000 { text } else { text.chars().take(900).chain("...".chars()).collect() }
+}
+
+/// Servers of one comparison: the oracle first.
+struct Bench {
+    oracle: Server,
+    subjects: Vec<(usize, Server)>,
+}
+
+impl Bench {
+    fn start() -> Bench {
+        let start = |shards: &usize| (*shards, Start::ringdove(*shards).start());
+        Bench { oracle: Start::oracle().start(), subjects: SHARDS.iter().map(start).collect() }
+    }
+
+    /// Runs a program everywhere. `None` if all agree; otherwise the subject's index and why.
+    fn check(&self, program: &Program, coverage: Option<&mut Coverage>) -> Option<(usize, String)> {
+        let mut servers = vec![&self.oracle];
+        servers.extend(self.subjects.iter().map(|(_, s)| s));
+        let (runs, late_ms) = run_all(&servers, program);
+        if let (Some(coverage), Ok(answers)) = (coverage, &runs[0].answers) {
+            coverage.note(program, answers);
+        }
+        let found = |(i, got)| difference(program, &runs[0], got, late_ms).map(|d| (i, d));
+        runs[1..].iter().enumerate().find_map(found)
+    }
+
+    fn check_one(&self, subject: usize, program: &Program) -> Option<String> {
+        let (runs, late_ms) = run_all(&[&self.oracle, &self.subjects[subject].1], program);
+        difference(program, &runs[0], &runs[1], late_ms)
+    }
+
+    /// Panics with the smallest program that shows what `program` showed.
+    fn fail(&mut self, what: &str, program: &Program, subject: usize, why: String) -> ! {
+        let shards = self.subjects[subject].0;
+        println!("{what}: differs with {shards} shards, shrinking\n{why}");
+        let mut left = SHRINKS;
+        let small = shrink(program, |candidate| {
+            left = left.saturating_sub(1);
+            if left == 0 {
+                return false;
+            }
+            if !self.subjects[subject].1.is_alive() {
+                println!("{}", self.subjects[subject].1.log());
+                self.subjects[subject].1 = Start::ringdove(shards).start();
+            }
+            self.check_one(subject, candidate).is_some()
+        });
+        if !self.subjects[subject].1.is_alive() {
+            self.subjects[subject].1 = Start::ringdove(shards).start();
+        }
+        let why = self.check_one(subject, &small).unwrap_or(why);
+        panic!(
+            "{what}, {shards} shards: {why}\n\n--- the smallest program that shows it; keep it as \
+             tests/seeds/NAME.txt:\n{small}---"
+        );
+    }
+}
+
+/// What the generator made, and what became of it.
+#[derive(Default)]
+struct Coverage {
+    /// By full name: calls, errors.
+    rows: BTreeMap<String, (u64, u64)>,
+    transactions: u64,
+    aborted: u64,
+    dirty: u64,
+}
+
+impl Coverage {
+    fn note(&mut self, program: &Program, answers: &[Answer]) {
+        for (step, answer) in program.steps.iter().zip(answers) {
+            let name = full_name(&step.words);
+            if name == "exec" && !answer.reply.is_error() {
+                self.transactions += 1;
+                self.dirty += answer.reply.is_null() as u64;
+                if let Value::Array(items) = &answer.reply {
+                    for (words, item) in answer.queue.iter().zip(items) {
+                        self.count(full_name(words), item.is_error());
+                    }
+                }
+            }
+            self.aborted += answer.reply.is_error() as u64
+                * matches!(&answer.reply, Value::Error(e) if e.starts_with(b"EXECABORT")) as u64;
+            if !answer.reply.is_queued() {
+                self.count(name, answer.reply.is_error());
+            }
+        }
+    }
+
+    fn count(&mut self, name: String, error: bool) {
+        let row = self.rows.entry(name).or_default();
+        row.0 += 1;
+        row.1 += error as u64;
+    }
+
+    fn print(&self, table: &CommandTable) {
+        println!("{:<28}{:>10}{:>10}", "command", "calls", "errors");
+        let mut unknown = (0, 0);
+        let known: Vec<String> = table.rows().map(|(_, r)| r.full_name.clone()).collect();
+        for (name, (calls, errors)) in &self.rows {
+            if known.contains(name) {
+                println!("{name:<28}{calls:>10}{errors:>10}");
+            } else {
+                unknown = (unknown.0 + calls, unknown.1 + errors);
+            }
+        }
+        println!("{:<28}{:>10}{:>10}", "(unknown to the table)", unknown.0, unknown.1);
+        println!(
+            "EXEC that ran: {}, of these stopped by WATCH: {}; refused for an error in the queue: {}",
+            self.transactions, self.dirty, self.aborted
+        );
+    }
+
+    /// Rows that never succeeded: the test is blind to them.
+    fn blind_spots(&self, table: &CommandTable) -> Vec<String> {
+        let succeeded = |name: &String| self.rows.get(name).is_some_and(|(calls, errors)| calls > errors);
+        // Refused in every state a program can bring about: AUTH without a password, FREQ without an
+        // LFU policy, CACHING without TRACKING, the graph of an event that never happened. Their
+        // errors are compared.
+        let cannot = ["auth", "object|freq", "client|caching", "latency|graph"];
+        let rows = generated_rows(table).into_iter().map(|(_, name)| name);
+        rows.filter(|name| !succeeded(name) && !cannot.contains(&name.as_str())).collect()
+    }
+}
+
+fn unix_now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// Programs kept from earlier failures: (file name, program).
+pub fn kept_programs() -> Vec<(String, Program)> {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/seeds");
+    let files = std::fs::read_dir(dir).unwrap().map(|f| f.unwrap().path());
+    let mut files: Vec<_> = files.filter(|f| f.extension().is_some_and(|e| e == "txt")).collect();
+    files.sort();
+    let read = |f: std::path::PathBuf| {
+        let name = f.file_name().unwrap().to_string_lossy().into_owned();
+        (name, Program::parse(&std::fs::read_to_string(&f).unwrap()))
+    };
+    files.into_iter().map(read).collect()
+}
+
+#[test]
+fn kept_programs_agree_with_redis() {
+    need_oracle!();
+    let mut bench = Bench::start();
+    for (name, program) in kept_programs() {
+        if let Some((subject, why)) = bench.check(&program, None) {
+            bench.fail(&name, &program, subject, why);
+        }
+    }
+}
+
+#[test]
+fn random_programs_agree_with_redis() {
+    need_oracle!();
+    let seed = run_seed("differential");
+    let table = CommandTable::new(&[]).unwrap();
+    let commands = env_number("RINGDOVE_COMMANDS").unwrap_or(COMMANDS);
+    let rounds = commands.div_ceil((STEPS * SHARDS.len()) as u64);
+    let mut bench = Bench::start();
+    let mut coverage = Coverage::default();
+    for round in 0..rounds {
+        let program = Generator::new(&table, Rng::fork(seed, round), unix_now()).program(STEPS);
+        if let Some((subject, why)) = bench.check(&program, Some(&mut coverage)) {
+            bench.fail(&format!("seed {seed}, round {round}"), &program, subject, why);
+        }
+    }
+    coverage.print(&table);
+    if commands >= COMMANDS_FOR_COVERAGE {
+        let blind = coverage.blind_spots(&table);
+        assert!(blind.is_empty(), "never generated successfully: {blind:?}");
+    }
+}

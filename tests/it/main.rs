@@ -1,0 +1,21 @@
+//! Everything that is tested through the network, in one binary: the server is started as users
+//! start it and spoken to as clients speak to it. Nothing here looks inside the process.
+//!
+//! * `support`: start servers, speak RESP, random numbers, what to do without `redis-server`
+//! * `differential`: random commands from the command table, answers compared with `redis-server`
+//! * `history`: concurrent clients, what they saw checked for strict serialisability
+//! * `protocol`: odd bytes, big bytes, slow readers, limits
+//! * `boot`: the command line, exit codes, messages
+//! * `crash`: `kill -9` and what was acknowledged
+//!
+//! Environment: `RINGDOVE_BIN` (another server to test, `redis-server` among them), `RINGDOVE_SEED`
+//! (a number, or `random`), `RINGDOVE_COMMANDS` (size of the differential test), `RINGDOVE_SECONDS`
+//! (seconds for each concurrent workload), `RINGDOVE_TEST_PORT` (first port to use; otherwise the
+//! kernel chooses), `CI=true` (a missing `redis-server` is then a failure).
+
+mod boot;
+mod crash;
+mod differential;
+mod history;
+mod protocol;
+mod support;
