@@ -5,7 +5,7 @@
 //! its order.
 
 use super::input::redacted;
-use super::{Actor, attention_bit};
+use super::{Actor, attention_bit, planted};
 use crate::base::Millis;
 use crate::command::flag;
 use crate::journal::Chunk;
@@ -136,7 +136,7 @@ impl Actor {
             return;
         }
         self.turn_worked = true;
-        let settled = needs.is_empty() || self.is_settled(&needs);
+        let settled = needs.is_empty() || self.is_settled(&needs) || planted!(ReplyBeforeJournal);
         let mut outputs = Vec::new();
         for key in std::mem::take(&mut self.with_output) {
             let Some(session) = self.sessions.get_mut(key) else { continue };

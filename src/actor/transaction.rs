@@ -3,7 +3,7 @@
 //! An EXEC takes the cheapest form that fits: here at once; as a unit on one other shard; as units on
 //! several shards, when no command needs a value of another shard; or holding the keyspaces concerned.
 
-use super::{Actor, env};
+use super::{Actor, env, planted};
 use crate::base::ShardId;
 use crate::command::{CommandId, Merge, Run, flag};
 use crate::keyspace::Keyspace;
@@ -462,6 +462,7 @@ impl Actor {
         }
         let write = program.commands.iter().any(|(id, _)| node.table.spec(*id).has(flag::WRITE));
         let parts = if write { engines.len() as u16 } else { 1 };
+        let parts = if planted!(ReturnedUnjournaled) { 1 } else { parts };
         engines.iter_mut().for_each(|e| e.begin_unit(unit, parts));
         if program.exec {
             Reply::new(out, program.proto).array(program.commands.len());
