@@ -5,8 +5,6 @@ mod driver;
 mod files;
 mod log;
 mod recovery;
-#[cfg(test)]
-mod recovery_tests;
 mod signals;
 
 use crate::actor::{Actor, Lanes};
