@@ -35,7 +35,7 @@ const FIXED_AT_START: &[(&str, &str)] = &[
     ("appendonly", "turning the append only file on or off at run time is not built yet"),
     ("bind", "listening on other addresses at run time is not built yet"),
     ("dir", "changing the directory at run time is not built yet"),
-    ("port", "listening on another port at run time is not built yet"),
+    ("port", "Unable to listen on this port before the next start: changing it at run time is not built yet"),
 ];
 
 fn set(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
