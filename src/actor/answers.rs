@@ -32,7 +32,8 @@ impl Actor {
     fn hand_out(&mut self, parcel: &Parcel) {
         for (at, ticks) in &parcel.slow {
             let item = &parcel.items[*at as usize];
-            let known = self.sessions.get(item.to.conn as usize).is_some_and(|s| s.id as u32 == item.to.client);
+            let known =
+                self.sessions.get(item.to.conn as usize).is_some_and(|s| s.id as u32 == item.to.client);
             let key = if known { item.to.conn as usize } else { usize::MAX };
             self.log_slow(key, item.command, parcel.args(item), *ticks);
         }

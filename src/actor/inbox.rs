@@ -94,24 +94,11 @@ impl Actor {
                     let random = self.random();
                     let env = env!(self);
                     let engine = self.owner.get().expect("not lent, so running");
-<<<<<<< HEAD
                     let (now, ticks, slow_ticks) = (parcel.now, self.ticks, self.slow_ticks);
                     let mut runner =
                         Runner { env, engine, now, random, ticks, slow_ticks, last_tick: self.last_tick };
                     let (commands, mut answers) = parcel.parts();
                     self.next_item = runner.run(commands, at, &mut answers);
-=======
-                    let mut runner = Runner {
-                        env,
-                        engine,
-                        now: parcel.now,
-                        random,
-                        ticks: self.ticks,
-                        last_tick: self.last_tick,
-                    };
-                    let (commands, replies, ends) = parcel.parts();
-                    self.next_item = runner.run(commands, at, replies, ends);
->>>>>>> main
                     self.last_tick = runner.last_tick;
                 }
             }
@@ -186,17 +173,7 @@ struct Runner<'a> {
 
 impl Runner<'_> {
     /// Runs the item at `at` (a unit with all its commands); returns the number of the next.
-<<<<<<< HEAD
     fn run(&mut self, commands: Commands<'_>, at: usize, answers: &mut Answers<'_>) -> usize {
-=======
-    fn run(
-        &mut self,
-        commands: Commands<'_>,
-        at: usize,
-        replies: &mut Vec<u8>,
-        ends: &mut Vec<u32>,
-    ) -> usize {
->>>>>>> main
         let item = &commands.items[at];
         match &item.kind {
             Kind::Command => {

@@ -264,7 +264,13 @@ impl Actor {
         let session = &mut self.sessions[key];
         let slot = session.pending.reserve(session.is(state::REPLY_OFF | state::REPLY_SKIP));
         let to = ReplyTo { conn: key as u32, client: session.id as u32, slot, fragment: 0 };
-        let head = Head { command: id, db: session.db as u16, proto: session.proto, view: session.view(), part: false };
+        let head = Head {
+            command: id,
+            db: session.db as u16,
+            proto: session.proto,
+            view: session.view(),
+            part: false,
+        };
         self.parcel(shard).push(to, Kind::Command, head, args);
         self.tally().forwarded.add(1);
     }
@@ -537,7 +543,13 @@ impl Actor {
             literal: None,
         });
         let slot = session.pending.reserve_gather(gather, session.is(state::REPLY_OFF | state::REPLY_SKIP));
-        let head = Head { command: id, db: session.db as u16, proto: session.proto, view: session.view(), part: true };
+        let head = Head {
+            command: id,
+            db: session.db as u16,
+            proto: session.proto,
+            view: session.view(),
+            part: true,
+        };
         let client = session.id as u32;
         for shard in 0..self.node.shards() {
             let to = ReplyTo { conn: key as u32, client, slot, fragment: shard };
@@ -547,7 +559,13 @@ impl Actor {
     }
 
     /// A command that comes from everywhere at once, merged by the session.
-    pub(super) fn answer_merged(&mut self, key: usize, id: CommandId, args: Args<'_>, payloads: &[&[u8]]) -> bool {
+    pub(super) fn answer_merged(
+        &mut self,
+        key: usize,
+        id: CommandId,
+        args: Args<'_>,
+        payloads: &[&[u8]],
+    ) -> bool {
         let mut out = Vec::new();
         let (then, ok) = self.merge_session(key, id, args, payloads, &mut out);
         self.answer(key, |to, _| to.extend_from_slice(&out));

@@ -262,7 +262,6 @@ impl Actor {
 
     /// What follows from the settings and is kept ready for the hot path.
     pub(super) fn apply_settings(&mut self) {
-<<<<<<< HEAD
         let log = u64::try_from(self.settings.slowlog_log_slower_than).unwrap_or(u64::MAX);
         let spike = match self.settings.latency_monitor_threshold {
             ..=0 => u64::MAX,
@@ -270,11 +269,6 @@ impl Actor {
         };
         // A float too large for the type becomes its largest value.
         self.slow_ticks = (log.min(spike) as f64 * self.node.facts.ticks_per_micro) as u64;
-=======
-        let micros = self.settings.slowlog_log_slower_than;
-        self.slow_ticks =
-            if micros < 0 { u64::MAX } else { (micros as f64 * self.node.facts.ticks_per_micro) as u64 };
->>>>>>> main
         let journaling = self.node.journal.is_on();
         if let Some(engine) = self.owner.get() {
             engine.journaling = journaling;

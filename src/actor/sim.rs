@@ -1,1 +1,555 @@
+//! A seeded, single-threaded simulation of several shards: the real actors, inboxes, lanes and cells,
+//! with the threads, sockets and clocks replaced by a scheduler that draws its next step from a seed.
+//!
+//! It drives random clients (pipelines, MULTI, WATCH, commands over several shards, connections that
+//! close in the middle) and checks what only the order of turns can break:
+//!
+//! - each client's replies come in the order of its commands, and all of them come;
+//! - every MULTI reader sees the bank's sum unchanged, and the ring stays a ring;
+//! - a pipeline's later write is never seen without its earlier one;
+//! - the merged journal, replayed, gives the same keys; and a unit is in it whole;
+//! - every parcel comes home, no keyspace stays lent, nobody sleeps while work waits for him.
+//!
+//! Longer: `RINGDOVE_SIM_SEEDS=2000 cargo test --release --lib actor::sim`; one seed again:
+//! `RINGDOVE_SIM_SEED=17 cargo test --lib actor::sim`.
 
+use super::{Actor, Lanes};
+use crate::base::ShardId;
+use crate::bridge::{Cell, mail};
+use crate::command::CommandTable;
+use crate::config::Settings;
+use crate::journal::{Merger, Replay, Sink};
+use crate::keyspace::{Keyspace, Placement};
+use crate::resp::Args;
+use crate::session::{Control, Facts, Node, Peer};
+use crate::shard::Engine;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// A small generator of choices; everything in a run comes from its seed.
+#[derive(Clone)]
+struct Choice(u64);
+
+impl Choice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n.max(1) as u64) as usize
+    }
+
+    fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+}
+
+/// One shard and whether its thread would be asleep.
+struct Shard {
+    actor: Actor,
+    asleep: bool,
+}
+
+struct World {
+    choice: Choice,
+    node: Arc<Node>,
+    mail: mail::Receiver<Control>,
+    merger: Merger,
+    /// Written journal, and chunks that a slow disk has not taken yet.
+    journal: Vec<u8>,
+    arrived: VecDeque<crate::journal::Chunk>,
+    shards: Vec<Shard>,
+    now_micros: u64,
+    turns: u64,
+    borrowed_seen: u64,
+}
+
+/// A client's end: what it has sent and not had answered, what it has read.
+struct Client {
+    shard: usize,
+    key: usize,
+    /// Bytes on their way to the shard, delivered in pieces.
+    sending: Vec<u8>,
+    received: Vec<u8>,
+    expected: usize,
+    got: usize,
+    open: bool,
+}
+
+impl World {
+    fn new(seed: u64, shards: ShardId, journaling: bool) -> World {
+        let mut choice = Choice(seed);
+        let placement = Placement::new(shards, [choice.next(), 2, 3, 4]);
+        let table = CommandTable::new(&[]).unwrap();
+        let (sender, mail) = mail::mail(1 << 16);
+        let engines = (0..shards).map(|s| Engine::new(Keyspace::new(s, 16, &placement)));
+        let (owners, cells): (Vec<_>, Vec<_>) = engines.map(Cell::new).unzip();
+        let facts = Facts { ticks_per_micro: 1.0, ..Facts::default() };
+        let node = Arc::new(Node::new(placement, table, Settings::default(), facts, sender, cells.into()));
+        node.journal.switch(journaling);
+        let parts = owners.into_iter().zip(Lanes::all(shards)).zip(0..shards);
+        let shards: Vec<Shard> = parts
+            .map(|((owner, lanes), shard)| Shard {
+                actor: Actor::new(node.clone(), shard, owner, lanes, choice.next(), || 0),
+                asleep: false,
+            })
+            .collect();
+        let merger = Merger::new(shards.len() as u16);
+        World {
+            choice,
+            node,
+            mail,
+            merger,
+            journal: Vec::new(),
+            arrived: VecDeque::new(),
+            shards,
+            now_micros: 1_700_000_000_000_000,
+            turns: 0,
+            borrowed_seen: 0,
+        }
+    }
+
+    fn connect(&mut self) -> Client {
+        let shard = self.choice.below(self.shards.len());
+        self.rouse(shard);
+        let key = self.shards[shard].actor.open(Peer::default(), 0);
+        Client { shard, key, sending: vec![], received: vec![], expected: 0, got: 0, open: true }
+    }
+
+    /// The thread of a shard runs again.
+    fn rouse(&mut self, shard: usize) {
+        if std::mem::take(&mut self.shards[shard].asleep) {
+            self.shards[shard].actor.woke();
+        }
+    }
+
+    /// One random step of the world.
+    fn step(&mut self, clients: &mut [Client]) {
+        self.now_micros += self.choice.below(3) as u64 * 400;
+        // A wake that nobody took yet: the announcement is gone, the thread still sleeps.
+        match self.choice.below(8) {
+            0 => self.disk(),
+            1 => {
+                let shard = self.choice.below(self.shards.len());
+                if !self.shards[shard].asleep {
+                    let now = self.now_micros / 1000;
+                    self.shards[shard].actor.cron(now);
+                }
+            }
+            _ => {
+                let shard = self.choice.below(self.shards.len());
+                self.turn(shard, clients);
+            }
+        }
+    }
+
+    /// One turn of one shard, with some of its clients' bytes.
+    fn turn(&mut self, shard: usize, clients: &mut [Client]) {
+        let has_input = clients.iter().any(|c| c.open && c.shard == shard && !c.sending.is_empty());
+        if self.shards[shard].asleep {
+            let rung = !self.node.wakes[shard].is_sleeping();
+            if !rung && !has_input {
+                return;
+            }
+            self.rouse(shard);
+        }
+        self.turns += 1;
+        self.shards[shard].actor.begin_turn(self.now_micros);
+        if self.shards[shard].actor.has_room() {
+            for client in clients.iter_mut().filter(|c| c.open && c.shard == shard && !c.sending.is_empty()) {
+                if self.choice.one_in(3) {
+                    continue;
+                }
+                let len = 1 + self.choice.below(client.sending.len().min(400));
+                let piece: Vec<u8> = client.sending.drain(..len).collect();
+                self.shards[shard].actor.input(client.key, &piece);
+            }
+        }
+        let worked = self.shards[shard].actor.end_turn();
+        self.collect(shard, clients);
+        if !worked && self.choice.one_in(2) {
+            self.shards[shard].asleep = self.shards[shard].actor.prepare_sleep();
+        }
+    }
+
+    /// Takes a shard's output to its clients.
+    fn collect(&mut self, shard: usize, clients: &mut [Client]) {
+        let actor = &mut self.shards[shard].actor;
+        while let Some(key) = actor.next_sendable() {
+            if let Some(output) = actor.take_output(key, &mut Vec::new()) {
+                actor.sent(key, output.len());
+                if let Some(c) = clients.iter_mut().find(|c| c.open && c.shard == shard && c.key == key) {
+                    c.received.extend_from_slice(&output);
+                }
+            }
+        }
+    }
+
+    /// The disk takes some of what the shards have handed over.
+    fn disk(&mut self) {
+        while let Ok(Control::Chunk(chunk)) = self.mail.try_recv() {
+            self.arrived.push_back(chunk);
+        }
+        let some = self.choice.below(self.arrived.len() + 1);
+        for chunk in self.arrived.drain(..some) {
+            self.merger.push(chunk, &mut self.journal).expect("units stand in the same order everywhere");
+        }
+        for shard in 0..self.shards.len() {
+            self.node.journal.settle(shard as u16, self.merger.written_up_to(shard as u16));
+            self.node.wakes[shard].wake();
+        }
+    }
+
+    fn close(&mut self, client: &mut Client) {
+        self.rouse(client.shard);
+        self.shards[client.shard].actor.closed(client.key);
+        client.open = false;
+    }
+
+    /// Runs until nothing moves any more.
+    fn settle(&mut self, clients: &mut [Client]) {
+        for round in 0..100_000 {
+            for shard in 0..self.shards.len() {
+                self.turn(shard, clients);
+            }
+            if self.choice.one_in(4) {
+                while let Ok(Control::Chunk(chunk)) = self.mail.try_recv() {
+                    self.arrived.push_back(chunk);
+                }
+                self.disk();
+            }
+            clients.iter_mut().for_each(Client::read);
+            let quiet = clients.iter().all(|c| !c.open || c.sending.is_empty() && c.got >= c.expected);
+            if quiet && self.shards.iter().all(|s| s.actor.lanes.in_flight.iter().all(|n| *n == 0)) && round > 20 {
+                while !self.arrived.is_empty() || !self.mail.is_empty() {
+                    self.disk();
+                }
+                return;
+            }
+        }
+        let open: Vec<_> = clients.iter().filter(|c| c.open).map(|c| (c.shard, c.got, c.expected, c.sending.len())).collect();
+        panic!("the world does not come to rest: clients (shard, got, expected, unsent) {open:?}");
+    }
+
+    /// All keys of all shards.
+    fn state(&mut self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        let mut all = BTreeMap::new();
+        for shard in 0..self.shards.len() {
+            self.rouse(shard);
+            let engine = self.shards[shard].actor.owner.get().expect("at rest no keyspace is lent");
+            collect_state(&engine.keyspace, &mut all);
+        }
+        all
+    }
+}
+
+fn collect_state(keyspace: &Keyspace, all: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
+    for entry in keyspace.db(0).table().iter() {
+        let value = match entry.value() {
+            crate::structure::Value::Int(n) => n.to_string().into_bytes(),
+            crate::structure::Value::Bytes(bytes) => bytes.to_vec(),
+            crate::structure::Value::Object(_) => unreachable!("strings only"),
+        };
+        assert!(all.insert(entry.key().to_vec(), value).is_none(), "a key lives on one shard");
+    }
+}
+
+impl Client {
+    fn send(&mut self, words: &[&str]) {
+        self.sending.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
+        for word in words {
+            self.sending.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
+        }
+        self.expected += 1;
+    }
+
+    /// Counts whole replies; keeps them for the checks.
+    fn read(&mut self) {
+        self.got = 0;
+        let mut at = 0;
+        while let Some(len) = reply_len(&self.received[at..]) {
+            at += len;
+            self.got += 1;
+        }
+    }
+
+    /// The replies as text, one per command.
+    fn replies(&self) -> Vec<String> {
+        let mut replies = Vec::new();
+        let mut at = 0;
+        while let Some(len) = reply_len(&self.received[at..]) {
+            replies.push(String::from_utf8_lossy(&self.received[at..at + len]).into_owned());
+            at += len;
+        }
+        replies
+    }
+}
+
+/// Length of the reply at the front, if it is whole.
+fn reply_len(bytes: &[u8]) -> Option<usize> {
+    let end = bytes.windows(2).position(|w| w == b"\r\n")? + 2;
+    let number = || std::str::from_utf8(&bytes[1..end - 2]).unwrap().parse::<i64>().unwrap();
+    match bytes[0] {
+        b'$' if number() >= 0 => {
+            let len = end + number() as usize + 2;
+            (bytes.len() >= len).then_some(len)
+        }
+        b'*' => {
+            let mut len = end;
+            for _ in 0..number().max(0) {
+                len += reply_len(&bytes[len..])?;
+            }
+            Some(len)
+        }
+        _ => Some(end),
+    }
+}
+
+/// The numbers in an EXEC's reply.
+fn numbers(reply: &str) -> Vec<i64> {
+    reply.split("\r\n").skip(1).filter(|l| !l.starts_with(['$', '*', ':'])).filter_map(|l| l.parse().ok()).collect()
+}
+
+/// Applies a journal to one keyspace.
+struct Apply {
+    engine: Engine,
+    placement: Placement,
+    table: CommandTable,
+    units: u32,
+}
+
+impl Sink for Apply {
+    fn command(&mut self, db: u32, args: Args<'_>) -> Result<(), String> {
+        let settings = Settings::default();
+        let tally = crate::shard::Tally::new(self.table.len());
+        let errors = crate::shard::ErrorCounts::default();
+        let env = crate::shard::Env {
+            placement: &self.placement,
+            settings: &settings,
+            table: &self.table,
+            tally: &tally,
+            errors: &errors,
+            over_limit: false,
+        };
+        let command = self.table.find(args.at(0)).ok_or("unknown command")?;
+        let job = crate::shard::Job {
+            command,
+            db: db as usize,
+            now: 0,
+            proto: Default::default(),
+            view: Default::default(),
+            random: 0,
+        };
+        let mut out = Vec::new();
+        if crate::shard::run_job(env, &mut self.engine, job, args, &mut out) {
+            return Ok(());
+        }
+        Err(String::from_utf8_lossy(&out).into_owned())
+    }
+
+    fn unit_begin(&mut self) {
+        self.units += 1;
+    }
+
+    fn unit_end(&mut self) {}
+}
+
+fn replay(journal: &[u8]) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let placement = Placement::new(1, [1, 2, 3, 4]);
+    let engine = Engine::new(Keyspace::new(0, 16, &placement));
+    let mut apply = Apply { engine, placement, table: CommandTable::new(&[]).unwrap(), units: 0 };
+    let mut replay = Replay::new("sim", true, false);
+    replay.feed(journal, &mut apply).expect("the journal loads");
+    replay.finish().expect("the journal is whole");
+    let mut all = BTreeMap::new();
+    collect_state(&apply.engine.keyspace, &mut all);
+    all
+}
+
+const ACCOUNTS: usize = 8;
+const START: i64 = 100;
+
+/// A random action of a random client. Returns what its replies must satisfy, if anything.
+fn act(choice: &mut Choice, client: &mut Client, id: usize, serial: &mut u64) {
+    let account = |n: usize| format!("account:{n}");
+    *serial += 1;
+    match choice.below(9) {
+        // A transfer, over whatever shards the accounts live on.
+        0 | 1 => {
+            let (a, b) = (choice.below(ACCOUNTS), choice.below(ACCOUNTS));
+            let amount = choice.below(50).to_string();
+            client.send(&["MULTI"]);
+            client.send(&["DECRBY", &account(a), &amount]);
+            client.send(&["INCRBY", &account(b), &amount]);
+            client.send(&["EXEC"]);
+        }
+        // A reader of the whole bank, three ways.
+        2 => {
+            client.send(&["MULTI"]);
+            (0..ACCOUNTS).for_each(|n| client.send(&["GET", &account(n)]));
+            client.send(&["EXEC"]);
+        }
+        3 => {
+            let names: Vec<String> = (0..ACCOUNTS).map(account).collect();
+            let mut words = vec!["MGET"];
+            words.extend(names.iter().map(String::as_str));
+            client.send(&words);
+        }
+        // WATCH, then a transfer that fails if somebody was faster.
+        4 => {
+            let (a, b) = (choice.below(ACCOUNTS), choice.below(ACCOUNTS));
+            client.send(&["WATCH", &account(a), &account(b)]);
+            client.send(&["MULTI"]);
+            client.send(&["DECRBY", &account(a), "1"]);
+            client.send(&["INCRBY", &account(b), "1"]);
+            client.send(&["EXEC"]);
+        }
+        // Order inside a pipeline: first the fact, then the sign that it is there.
+        5 => {
+            let (pair, version) = (choice.below(4), serial.to_string());
+            client.send(&["SET", &format!("fact:{pair}:{id}"), &version]);
+            client.send(&["SET", &format!("sign:{pair}:{id}"), &version]);
+        }
+        // Whoever sees the sign must see the fact.
+        6 => {
+            let pair = choice.below(4);
+            for id in 0..6 {
+                client.send(&["GET", &format!("sign:{pair}:{id}")]);
+                client.send(&["GET", &format!("fact:{pair}:{id}")]);
+            }
+        }
+        // Keys that wander.
+        7 => {
+            let (a, b) = (choice.below(3), choice.below(3));
+            client.send(&["RENAME", &format!("wanderer:{a}"), &format!("wanderer:{b}")]);
+            client.send(&["MSETNX", &format!("once:{serial}"), "1", &format!("twice:{serial}"), "2"]);
+            client.send(&["DEL", &format!("once:{serial}"), &format!("twice:{serial}")]);
+        }
+        _ => {
+            client.send(&["INCR", &format!("own:{id}")]);
+            client.send(&["DBSIZE"]);
+            client.send(&["PING"]);
+        }
+    }
+}
+
+fn check_replies(client: &Client) {
+    let mut own = 0;
+    for reply in client.replies() {
+        assert!(!reply.starts_with('-') || reply.starts_with("-ERR no such key"), "{reply}");
+        if reply.starts_with(&format!("*{ACCOUNTS}\r\n")) {
+            assert_eq!(numbers(&reply).iter().sum::<i64>(), START * ACCOUNTS as i64, "a torn bank: {reply}");
+        }
+        own += 1;
+    }
+    let _ = own;
+}
+
+/// Signs and facts in the order in which a client read them: a sign's version is never newer than the
+/// fact read after it by the same writer.
+fn check_signs(client: &Client, sent: &[(usize, bool)]) {
+    let replies = client.replies();
+    let version = |r: &String| r.split("\r\n").nth(1).and_then(|v| v.parse::<u64>().ok()).unwrap_or(0);
+    for (at, is_sign) in sent {
+        if *is_sign && *at + 1 < replies.len() {
+            let (sign, fact) = (version(&replies[*at]), version(&replies[*at + 1]));
+            assert!(sign <= fact, "saw sign {sign} and then fact {fact}");
+        }
+    }
+}
+
+fn run(seed: u64, shards: ShardId, journaling: bool) -> World {
+    let mut world = World::new(seed, shards, journaling);
+    let mut clients: Vec<Client> = (0..6).map(|_| world.connect()).collect();
+    for n in 0..ACCOUNTS {
+        clients[0].send(&["SET", &format!("account:{n}"), &START.to_string()]);
+    }
+    for n in 0..3 {
+        clients[0].send(&["SET", &format!("wanderer:{n}"), &n.to_string()]);
+    }
+    world.settle(&mut clients);
+    let mut serial = 0;
+    let mut signs: Vec<Vec<(usize, bool)>> = vec![Vec::new(); clients.len()];
+    for _ in 0..120 {
+        let who = world.choice.below(clients.len());
+        let before = clients[who].expected;
+        let mut choice = world.choice.clone();
+        act(&mut choice, &mut clients[who], who, &mut serial);
+        world.choice = choice;
+        if clients[who].expected - before == 12 {
+            signs[who].extend((before..clients[who].expected).step_by(2).map(|at| (at, true)));
+        }
+        for _ in 0..world.choice.below(6) {
+            world.step(&mut clients);
+        }
+        if world.choice.one_in(25) {
+            // A client leaves in the middle of whatever it was doing; another comes.
+            check_replies(&clients[who]);
+            check_signs(&clients[who], &signs[who]);
+            let mut gone = std::mem::replace(&mut clients[who], world.connect());
+            world.close(&mut gone);
+            signs[who].clear();
+        }
+    }
+    world.settle(&mut clients);
+    for (client, signs) in clients.iter().zip(&signs) {
+        assert_eq!(client.got, client.expected, "every command is answered");
+        check_replies(client);
+        check_signs(client, signs);
+    }
+    let state = world.state();
+    let sum: i64 = (0..ACCOUNTS)
+        .map(|n| String::from_utf8_lossy(&state[format!("account:{n}").as_bytes()]).parse::<i64>().unwrap())
+        .sum();
+    assert_eq!(sum, START * ACCOUNTS as i64);
+    let wanderers = state.keys().filter(|k| k.starts_with(b"wanderer:")).count();
+    assert!((1..=3).contains(&wanderers), "renamed keys neither vanish all nor multiply");
+    if journaling {
+        assert_eq!(replay(&world.journal), state, "the journal says what the keys say");
+    }
+    world.borrowed_seen = world.node.sum(|t| t.borrowed.get());
+    world
+}
+
+fn seeds() -> Vec<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|v| v.parse().ok());
+    match number("RINGDOVE_SIM_SEED") {
+        Some(seed) => vec![seed],
+        None => (0..number("RINGDOVE_SIM_SEEDS").unwrap_or(60)).collect(),
+    }
+}
+
+#[test]
+fn shards_keep_every_promise_in_every_order_of_turns() {
+    let (mut turns, mut borrowed, mut holds, mut forwarded) = (0, 0, 0, 0);
+    for seed in seeds() {
+        let shards = [1, 2, 3, 4, 8][seed as usize % 5];
+        let outcome = std::panic::catch_unwind(|| run(seed, shards, seed % 2 == 1));
+        let world = match outcome {
+            Ok(world) => world,
+            Err(panic) => {
+                eprintln!("failed with RINGDOVE_SIM_SEED={seed} ({shards} shards)");
+                std::panic::resume_unwind(panic);
+            }
+        };
+        turns += world.turns;
+        borrowed += world.borrowed_seen;
+        holds += world.node.sum(|t| t.holds.get());
+        forwarded += world.node.sum(|t| t.forwarded.get());
+    }
+    println!("{turns} turns, {forwarded} forwarded, {borrowed} on borrowed keyspaces, {holds} lent");
+    if seeds().len() >= 20 {
+        // A simulation that never does the hard things proves nothing.
+        assert!(turns > 10_000 && forwarded > 1_000 && borrowed > 100 && holds > 100);
+    }
+}
+
+#[test]
+fn one_seed_gives_one_run() {
+    let (a, b) = (run(5, 4, true), run(5, 4, true));
+    assert_eq!((a.turns, a.journal), (b.turns, b.journal));
+}

@@ -91,18 +91,13 @@ impl Actor {
             }
             "multi" => self.fail(key, id, "ERR MULTI calls can not be nested"),
             "watch" => self.fail(key, id, "ERR WATCH inside MULTI is not allowed"),
-<<<<<<< HEAD
             "quit" | "reset" => {
                 self.feed_monitors(key, id, args);
                 self.dispatch(key, id, args);
             }
-            _ if spec.has(flag::NO_MULTI) => self.refuse(key, id, "ERR Command not allowed inside a transaction"),
-=======
-            "quit" | "reset" => self.dispatch(key, id, args),
             _ if spec.has(flag::NO_MULTI) => {
                 self.refuse(key, id, "ERR Command not allowed inside a transaction")
             }
->>>>>>> main
             _ => {
                 if let Some(multi) = &mut self.sessions[key].multi {
                     multi.push(id, args);
@@ -130,22 +125,12 @@ impl Actor {
         let session = &mut self.sessions[key];
         let watcher = (!session.watching.is_empty()).then_some(session.id);
         session.watching.clear();
-<<<<<<< HEAD
         if watcher.is_some() {
             self.tally().watching.sub(1);
         }
         let session = &self.sessions[key];
-        let program = Program {
-            commands: multi.queued,
-            exec: true,
-            watcher,
-            db: session.db,
-            proto: session.proto,
-        };
-=======
         let program =
             Program { commands: multi.queued, exec: true, watcher, db: session.db, proto: session.proto };
->>>>>>> main
         match form {
             Form::Here => self.exec_here(key, program),
             Form::Units => self.exec_units(key, program),

@@ -198,6 +198,12 @@ impl CommandTable {
         self.rows[id as usize].single_key.map(usize::from)
     }
 
+    /// The name Redis knows the command by; for a subcommand its container's.
+    pub fn original_name(&self, id: CommandId) -> &'static str {
+        let row = &self.rows[id as usize];
+        self.rows[row.parent.unwrap_or(id) as usize].spec.name
+    }
+
     pub fn row(&self, id: CommandId) -> &Row {
         &self.rows[id as usize]
     }

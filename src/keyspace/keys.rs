@@ -5,6 +5,7 @@
 use super::{Keyspace, Placement};
 use crate::base::{Millis, ShardId};
 use crate::journal::ChunkWriter;
+use crate::resp::Args;
 use crate::structure::{Entry, NewValue};
 
 /// The keyspaces one execution may touch.
@@ -288,6 +289,15 @@ impl<'a> Keys<'a> {
         self.own_effect = true;
         if let Some(effects) = &mut self.effects {
             effects.effect(self.db as u32, args);
+        }
+    }
+
+    /// Writes this command to the journal as it was sent, but by its own name whatever it was renamed to.
+    pub fn effect_as_sent(&mut self, name: &str, args: Args<'_>) {
+        if let Some(effects) = &mut self.effects {
+            effects.effect_head(self.db as u32, args.len());
+            effects.arg(name.as_bytes());
+            args.from(1).iter().for_each(|arg| effects.arg(arg));
         }
     }
 

@@ -69,6 +69,8 @@ pub fn plan(spec: &CommandSpec, args: Args<'_>, placement: &Placement) -> Result
             match shards.as_slice() {
                 [] => Plan::One(0),
                 [one] => Plan::One(*one),
+                // A key without its value: whoever gets it whole says what is wrong with it.
+                [any, ..] if !(args.len() - 1).is_multiple_of(split_step(spec)) => Plan::One(*any),
                 _ => Plan::Split(shards),
             }
         }

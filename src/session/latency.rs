@@ -43,7 +43,10 @@ impl LatencyMonitor {
     }
 
     pub fn event(&self, name: &[u8]) -> Option<(&'static str, Spikes)> {
-        self.lock().iter().find(|(event, _)| event.as_bytes() == name).map(|(event, spikes)| (*event, spikes.clone()))
+        self.lock()
+            .iter()
+            .find(|(event, _)| event.as_bytes() == name)
+            .map(|(event, spikes)| (*event, spikes.clone()))
     }
 
     /// Forgets an event, or all; how many there were.

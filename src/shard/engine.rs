@@ -155,7 +155,7 @@ fn run_handler(
     // What changed is kept even when the command then failed (as Redis does), so it is journaled too.
     let (changes, own_effect) = exec.keys.outcome();
     if changes > 0 && !own_effect {
-        exec.keys.effect(args.iter());
+        exec.keys.effect_as_sent(env.table.original_name(job.command), args);
     }
     match result {
         Ok(()) => true,

@@ -26,7 +26,8 @@ pub struct Histogram(OnceLock<Box<[Count]>>);
 impl Histogram {
     #[inline]
     pub fn add(&self, ticks: u64) {
-        self.0.get_or_init(|| (0..BUCKETS).map(|_| Count::default()).collect())[bucket(ticks.min(TICKS_MAX))].add(1);
+        self.0.get_or_init(|| (0..BUCKETS).map(|_| Count::default()).collect())[bucket(ticks.min(TICKS_MAX))]
+            .add(1);
     }
 
     /// Adds the counts to `total`, which grows as needed.

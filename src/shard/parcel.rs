@@ -90,7 +90,17 @@ impl Parcel {
         }
         self.owner_only |= matches!(kind, Kind::Hold(_) | Kind::Thread);
         let Head { command, db, proto, view, part } = head;
-        self.items.push(Item { to, kind, command, db, proto, view, part, first_span, argc: args.len() as u32 });
+        self.items.push(Item {
+            to,
+            kind,
+            command,
+            db,
+            proto,
+            view,
+            part,
+            first_span,
+            argc: args.len() as u32,
+        });
     }
 
     /// Adds something that has no arguments.

@@ -119,7 +119,8 @@ fn pause(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
     if args.len() > 4 {
         return Err(super::subcommand_syntax(args));
     }
-    let timeout = num::parse_i64(args.at(2)).ok_or(Error::text("ERR timeout is not an integer or out of range"))?;
+    let timeout =
+        num::parse_i64(args.at(2)).ok_or(Error::text("ERR timeout is not an integer or out of range"))?;
     if timeout < 0 {
         return Err(Error::text("ERR timeout is negative"));
     }
@@ -146,7 +147,8 @@ fn unblock(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
     if args.len() > 4 {
         return Err(super::subcommand_syntax(args));
     }
-    let known = |reason: &[u8]| reason.eq_ignore_ascii_case(b"timeout") || reason.eq_ignore_ascii_case(b"error");
+    let known =
+        |reason: &[u8]| reason.eq_ignore_ascii_case(b"timeout") || reason.eq_ignore_ascii_case(b"error");
     if args.get(3).is_some_and(|reason| !known(reason)) {
         return Err(Error::text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
     }
@@ -171,7 +173,9 @@ fn tracking(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
         };
     }
     if on_or_off(args.at(2))? {
-        return Err(Error::text("ERR CLIENT TRACKING ON is not available: invalidation of client-side caches is not built yet"));
+        return Err(Error::text(
+            "ERR CLIENT TRACKING ON is not available: invalidation of client-side caches is not built yet",
+        ));
     }
     c.reply.ok();
     Ok(())

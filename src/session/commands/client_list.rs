@@ -29,12 +29,9 @@ fn kind(name: &[u8]) -> Result<Kind, Error> {
 /// One line of CLIENT LIST, without its end.
 pub fn line(session: &Session, table: &CommandTable, now: Millis, asking: Option<Args<'_>>) -> String {
     let mut flags = String::new();
-    for (bit, letter) in [
-        (state::MONITOR, 'O'),
-        (state::MULTI, 'x'),
-        (state::PAUSED, 'b'),
-        (state::CLOSING, 'c'),
-    ] {
+    for (bit, letter) in
+        [(state::MONITOR, 'O'), (state::MULTI, 'x'), (state::PAUSED, 'b'), (state::CLOSING, 'c')]
+    {
         if session.is(bit) {
             flags.push(letter);
         }

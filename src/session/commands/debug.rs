@@ -2,9 +2,9 @@
 //! their own (`command::debug`) and come here only to be merged.
 
 use super::{Caller, SessionRun, Then};
+use crate::command::Error;
 use crate::command::debug;
 use crate::command::shard_facts::ShardFacts;
-use crate::command::Error;
 use crate::resp::Args;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -86,7 +86,11 @@ fn is_on(arg: &[u8]) -> bool {
 fn leading_number(arg: &[u8]) -> f64 {
     let text = String::from_utf8_lossy(arg);
     let text = text.trim_start();
-    (0..=text.len()).rev().filter(|end| text.is_char_boundary(*end)).find_map(|end| text[..end].parse().ok()).unwrap_or(0.0)
+    (0..=text.len())
+        .rev()
+        .filter(|end| text.is_char_boundary(*end))
+        .find_map(|end| text[..end].parse().ok())
+        .unwrap_or(0.0)
 }
 
 fn digest(c: &mut Caller<'_>, _: Args<'_>, payloads: &[&[u8]]) -> Result<(), Error> {
@@ -127,7 +131,11 @@ mod tests {
     #[test]
     fn every_word_of_the_table_is_told_apart_from_those_here() {
         for word in SUBCOMMANDS {
-            assert!(HELP.iter().all(|(call, _)| !call.to_ascii_lowercase().starts_with(word.name)), "{}", word.name);
+            assert!(
+                HELP.iter().all(|(call, _)| !call.to_ascii_lowercase().starts_with(word.name)),
+                "{}",
+                word.name
+            );
         }
     }
 }

@@ -85,7 +85,10 @@ pub fn reset_stat(c: &mut Caller<'_>, _: Args<'_>, payloads: &[&[u8]]) -> Result
         counters: Counters::now(node),
         keyspace: keyspace(payloads),
         commands: ids.clone().map(|id| command_counts(node, id)).collect(),
-        latencies: ids.map(|id| (id, latency_counts(node, id))).filter(|(_, counts)| !counts.is_empty()).collect(),
+        latencies: ids
+            .map(|id| (id, latency_counts(node, id)))
+            .filter(|(_, counts)| !counts.is_empty())
+            .collect(),
     };
     *node.baseline.lock().unwrap_or_else(|e| e.into_inner()) = baseline;
     node.errors.reset();
@@ -99,7 +102,8 @@ fn keyspace(payloads: &[&[u8]]) -> ShardFacts {
 
 fn info(c: &mut Caller<'_>, args: Args<'_>, payloads: &[&[u8]]) -> Result<(), Error> {
     let facts = facts(c, keyspace(payloads));
-    let sections: Vec<String> = args.iter().skip(1).map(|s| String::from_utf8_lossy(s).into_owned()).collect();
+    let sections: Vec<String> =
+        args.iter().skip(1).map(|s| String::from_utf8_lossy(s).into_owned()).collect();
     let sections: Vec<&str> = sections.iter().map(String::as_str).collect();
     c.reply.verbatim("txt", info::render(&facts, &sections).as_bytes());
     Ok(())
@@ -144,10 +148,15 @@ fn facts(c: &Caller<'_>, mut keyspace: ShardFacts) -> Facts {
             rejected_connections: counters.rejected,
             error_replies: counters.errors,
             eventloop_cycles: counters.turns,
-            eventloop_command_usec: micros(node, (0..node.table.len()).map(|id| {
-                let [_, ticks, ..] = command_counts(node, id as CommandId);
-                ticks - baseline.commands.get(id).map_or(0, |b| b[1])
-            }).sum()),
+            eventloop_command_usec: micros(
+                node,
+                (0..node.table.len())
+                    .map(|id| {
+                        let [_, ticks, ..] = command_counts(node, id as CommandId);
+                        ticks - baseline.commands.get(id).map_or(0, |b| b[1])
+                    })
+                    .sum(),
+            ),
             ..StatFacts::default()
         },
         replication: ReplicationFacts {

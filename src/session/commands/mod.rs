@@ -96,11 +96,7 @@ pub fn find(full_name: &str) -> Option<SessionRun> {
     if matches!(full_name, "multi" | "exec" | "discard" | "watch" | "unwatch") {
         return Some(SessionRun::Transaction);
     }
-    FAMILIES
-        .iter()
-        .flat_map(|family| family.iter())
-        .find(|(name, _)| *name == full_name)
-        .map(|(_, run)| *run)
+    FAMILIES.iter().flat_map(|family| family.iter()).find(|(name, _)| *name == full_name).map(|(_, run)| *run)
 }
 
 impl Threads<'_> {
@@ -112,7 +108,10 @@ impl Threads<'_> {
 /// Connected over loopback or the Unix socket.
 pub fn is_local(session: &Session) -> bool {
     let addr = session.peer.addr.as_str();
-    session.peer.unix || addr.starts_with("127.0.0.1:") || addr.starts_with("::1:") || addr.starts_with("[::1]:")
+    session.peer.unix
+        || addr.starts_with("127.0.0.1:")
+        || addr.starts_with("::1:")
+        || addr.starts_with("[::1]:")
 }
 
 /// How long a shard waits for room in the queue to the control plane.
@@ -142,7 +141,10 @@ mod tests {
             let found = find(&row.full_name);
             let fits = match row.spec.run {
                 Run::Session => {
-                    matches!(found, Some(SessionRun::Home(_) | SessionRun::Threads(..) | SessionRun::Transaction))
+                    matches!(
+                        found,
+                        Some(SessionRun::Home(_) | SessionRun::Threads(..) | SessionRun::Transaction)
+                    )
                 }
                 Run::Every(_, Merge::Session) => matches!(found, Some(SessionRun::Merge(_))),
                 _ => found.is_none(),
