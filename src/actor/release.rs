@@ -125,7 +125,11 @@ impl Actor {
                 self.note_sendable(key);
             }
         }
-        let needs: Vec<(u16, u64)> = if self.node.journal.is_on() {
+        let journal_failed = attention_bit(&self.node, attention::WRITE_ERROR);
+        if journal_failed {
+            self.drop_unwritten();
+        }
+        let needs: Vec<(u16, u64)> = if self.node.journal.is_on() && !journal_failed {
             let all = self.depends.iter().enumerate().filter(|(_, chunk)| **chunk > 0);
             all.map(|(j, chunk)| (j as u16, *chunk)).collect()
         } else {
@@ -153,6 +157,18 @@ impl Actor {
         }
         if !outputs.is_empty() {
             self.releases.push_back(Release { needs, outputs });
+        }
+    }
+
+    /// The journal has failed: what these replies promise will never be written, so nobody is told; the
+    /// connections close. Writes are refused from here on, and reads answer from memory.
+    fn drop_unwritten(&mut self) {
+        for release in std::mem::take(&mut self.releases) {
+            for (key, client, _) in release.outputs {
+                if self.sessions.get(key).is_some_and(|s| s.id == client) {
+                    self.close_now(key, 0);
+                }
+            }
         }
     }
 

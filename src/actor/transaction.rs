@@ -170,6 +170,9 @@ impl Actor {
                 Ok(Plan::Every) => {
                     shards.extend(&ShardSet::all(node.shards()));
                     independent &= !matches!(spec.run, Run::Every(_, Merge::Session));
+                    // A flush is journaled once, for all shards: its place among the other commands'
+                    // effects must be theirs, so it cannot lie in another shard's fragment.
+                    independent &= queued.len() == 1 || !spec.has(flag::WRITE);
                 }
                 Ok(Plan::Session) => session_state = true,
                 Err(_) => independent = false,
