@@ -224,14 +224,21 @@ impl World {
             }
             clients.iter_mut().for_each(Client::read);
             let quiet = clients.iter().all(|c| !c.open || c.sending.is_empty() && c.got >= c.expected);
-            if quiet && self.shards.iter().all(|s| s.actor.lanes.in_flight.iter().all(|n| *n == 0)) && round > 20 {
+            if quiet
+                && self.shards.iter().all(|s| s.actor.lanes.in_flight.iter().all(|n| *n == 0))
+                && round > 20
+            {
                 while !self.arrived.is_empty() || !self.mail.is_empty() {
                     self.disk();
                 }
                 return;
             }
         }
-        let open: Vec<_> = clients.iter().filter(|c| c.open).map(|c| (c.shard, c.got, c.expected, c.sending.len())).collect();
+        let open: Vec<_> = clients
+            .iter()
+            .filter(|c| c.open)
+            .map(|c| (c.shard, c.got, c.expected, c.sending.len()))
+            .collect();
         panic!("the world does not come to rest: clients (shard, got, expected, unsent) {open:?}");
     }
 
@@ -311,7 +318,12 @@ fn reply_len(bytes: &[u8]) -> Option<usize> {
 
 /// The numbers in an EXEC's reply.
 fn numbers(reply: &str) -> Vec<i64> {
-    reply.split("\r\n").skip(1).filter(|l| !l.starts_with(['$', '*', ':'])).filter_map(|l| l.parse().ok()).collect()
+    reply
+        .split("\r\n")
+        .skip(1)
+        .filter(|l| !l.starts_with(['$', '*', ':']))
+        .filter_map(|l| l.parse().ok())
+        .collect()
 }
 
 /// Applies a journal to one keyspace.
