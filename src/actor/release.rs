@@ -24,6 +24,10 @@ pub(super) struct Release {
     outputs: Vec<(usize, u64, usize)>,
 }
 
+/// Reply bytes of a client that has not logged in and does not read (Redis: 16 KiB of the connection's
+/// own buffer, and 1 KiB beyond it).
+const UNAUTHENTICATED_OUTPUT_MAX: u64 = 17 * 1024;
+
 /// How many expired keys a turn may remove, and how many flushed entries it may free.
 const EXPIRE_PER_TURN: usize = 64;
 const EXPIRE_PER_CRON: usize = 4096;
@@ -363,7 +367,9 @@ impl Actor {
     pub fn check_output(&mut self, key: usize) {
         let limit = self.settings.client_output_buffer_limit[0].hard_bytes;
         let Some(session) = self.sessions.get(key) else { return };
-        if limit > 0 && session.output_bytes() as u64 > limit {
+        let output = session.output_bytes() as u64;
+        let stranger = session.is(state::NEEDS_AUTH) && output > UNAUTHENTICATED_OUTPUT_MAX;
+        if stranger || (limit > 0 && output > limit) {
             self.tally().output_limit_closed.add(1);
             tracing::warn!(client = session.id, addr = %session.peer.addr, "Closing client for overcoming of output buffer limits");
             self.close_now(key, 0);

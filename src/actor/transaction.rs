@@ -108,7 +108,7 @@ impl Actor {
         }
     }
 
-    fn leave_multi(&mut self, key: usize) -> Multi {
+    pub(super) fn leave_multi(&mut self, key: usize) -> Multi {
         let session = &mut self.sessions[key];
         session.set(state::MULTI, false);
         session.multi.take().map(|m| *m).unwrap_or_default()
@@ -506,6 +506,7 @@ impl Actor {
                 Some(SessionRun::Home(_)) => {
                     let (then, done) = self.run_home(key, id, args, out);
                     ok = done;
+                    self.stretch(then);
                     self.after(key, then);
                 }
                 Some(SessionRun::Transaction) if spec.name == "unwatch" => Reply::new(out, proto).ok(),

@@ -25,6 +25,7 @@ pub const HANDLERS: &[(&str, SessionRun)] = &[
     ("memory|malloc-stats", SessionRun::Home(memory_malloc_stats)),
     ("memory|purge", SessionRun::Threads(purge_part, purge_merge)),
     ("monitor", SessionRun::Home(monitor)),
+    ("object|help", SessionRun::Home(help)),
     ("role", SessionRun::Home(role)),
     ("shutdown", SessionRun::Home(shutdown)),
     ("time", SessionRun::Home(time)),
