@@ -38,12 +38,20 @@ pub fn flush(server: &Server) -> io::Result<()> {
     Ok(())
 }
 
+/// A connection that failed, and the last step that was under way.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    pub step: Option<usize>,
+    pub why: String,
+}
+
 /// Runs a program on fresh connections. Errors are those of the connection: a server that closes it,
 /// does not answer, or answers what is not RESP.
-pub fn execute(server: &Server, program: &Program) -> Result<Vec<Answer>, String> {
+pub fn execute(server: &Server, program: &Program) -> Result<Vec<Answer>, Broken> {
+    let broken = |step: usize, e: io::Error| Broken { step: Some(step), why: e.to_string() };
     let mut speakers = Vec::new();
     for _ in 0..program.clients() {
-        let client = connect(server).map_err(|e| format!("connect: {e}"))?;
+        let client = connect(server).map_err(|e| broken(0, e))?;
         speakers.push(Speaker { client, queue: None });
     }
     let mut answers = Vec::with_capacity(program.steps.len());
@@ -51,9 +59,7 @@ pub fn execute(server: &Server, program: &Program) -> Result<Vec<Answer>, String
     while at < program.steps.len() {
         let end = batch_end(program, at);
         let speaker = &mut speakers[program.steps[at].client];
-        speaker
-            .run(&program.steps[at..end], &mut answers)
-            .map_err(|e| format!("{e}, in the pipeline of {} that begins at step {at}", end - at))?;
+        speaker.run(&program.steps[at..end], &mut answers).map_err(|e| broken(end - 1, e))?;
         at = end;
     }
     Ok(answers)

@@ -13,7 +13,7 @@ mod program;
 use crate::need_oracle;
 use crate::support::{Rng, Server, Start, Value, env_number, run_seed};
 use exceptions::full_name;
-use execute::{Answer, State, agree, execute, flush, state, state_difference};
+use execute::{Answer, Broken, State, agree, execute, flush, state, state_difference};
 use generate::{Generator, generated_rows};
 use program::{Program, shrink};
 use ringdove::command::CommandTable;
@@ -27,19 +27,19 @@ const COMMANDS: u64 = 200_000;
 const COMMANDS_FOR_COVERAGE: u64 = 50_000;
 const STEPS: usize = 500;
 /// Kinds of failure after which it is enough.
-const FAILURES: usize = 8;
-const SHRINKING: Duration = Duration::from_secs(30);
+const FAILURES: usize = 12;
+const SHRINKING: Duration = Duration::from_secs(100);
 
 /// What one server did with a program.
 struct Run {
-    answers: Result<Vec<Answer>, String>,
+    answers: Result<Vec<Answer>, Broken>,
     state: Result<State, String>,
 }
 
 fn run(server: &Server, program: &Program) -> Run {
     if let Err(e) = flush(server) {
-        let broken = format!("FLUSHALL: {e}");
-        return Run { answers: Err(broken.clone()), state: Err(broken) };
+        let broken = Broken { step: None, why: format!("FLUSHALL: {e}") };
+        return Run { answers: Err(broken), state: Err("not read".into()) };
     }
     let answers = execute(server, program);
     let state = if answers.is_ok() { state(server) } else { Err("not read".into()) };
@@ -72,10 +72,13 @@ impl Difference {
 
 /// The first difference.
 fn difference(program: &Program, right: &Run, got: &Run, late_ms: i64) -> Option<Difference> {
-    let right_answers = right.answers.as_ref().unwrap_or_else(|e| panic!("redis-server: {e}\n{program}"));
+    let right_answers = right.answers.as_ref().unwrap_or_else(|e| panic!("redis-server: {e:?}\n{program}"));
     let got_answers = match &got.answers {
         Ok(answers) => answers,
-        Err(e) => return Some(Difference::new("connection", format!("the connection failed: {e}"))),
+        Err(e) => {
+            let story = format!("the connection failed: {}", e.why);
+            return Some(Difference { kind: "connection".into(), story, step: e.step });
+        }
     };
     for (i, (a, b)) in right_answers.iter().zip(got_answers).enumerate() {
         let step = &program.steps[i];
