@@ -338,24 +338,37 @@ impl Actor {
     /// An error instead of running: counted as rejected.
     pub(super) fn refuse(&mut self, key: usize, id: CommandId, line: &str) {
         self.tally().commands[id as usize].rejected.add(1);
-        if self.sessions[key].is(state::MULTI) && self.node.table.spec(id).name == "exec" {
+        if self.node.table.spec(id).name == "exec" {
             // A transaction that may not run is over.
             let line =
                 format!("EXECABORT Transaction discarded because of: {}", line.trim_start_matches("ERR "));
             self.leave_multi(key);
             self.unwatch(key);
-            return self.refuse_unknown(key, &line);
+            return self.refuse_line(key, line.as_bytes());
         }
-        self.refuse_unknown(key, line);
+        self.refuse_line(key, line.as_bytes());
     }
 
-    fn refuse_unknown(&mut self, key: usize, line: &str) {
-        self.node.errors.count(line.as_bytes());
+    /// Answers an error line, whatever bytes of the client's it repeats, and breaks an open MULTI.
+    fn refuse_line(&mut self, key: usize, line: &[u8]) {
+        self.node.errors.count(line);
         self.tally().error_replies.add(1);
-        self.answer(key, |out, proto| Reply::new(out, proto).error(line));
+        self.answer(key, |out, proto| Reply::new(out, proto).error_bytes(line));
         if let Some(multi) = &mut self.sessions[key].multi {
             multi.broken = true;
         }
+    }
+
+    /// A web page made a browser send HTTP here, or somebody mistook the port: nothing of the rest of
+    /// the request may be taken for commands.
+    fn hang_up_on_http(&mut self, key: usize) {
+        let session = &mut self.sessions[key];
+        tracing::warn!(
+            addr = %session.peer.addr,
+            "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Ringdove. This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your instance. Connection aborted."
+        );
+        session.set(state::CLOSING, true);
+        self.closing.push(key);
     }
 
     /// Everything that is not the common case, in the order in which Redis checks.
@@ -378,11 +391,15 @@ impl Actor {
         let id = match looked {
             Looked::Found(id) => id,
             Looked::Unknown => {
-                self.refuse_unknown(key, &introspect::unknown_command(args));
+                if is_http(args.at(0)) {
+                    self.hang_up_on_http(key);
+                } else {
+                    self.refuse_line(key, &introspect::unknown_command(args));
+                }
                 return Taken::Yes;
             }
             Looked::UnknownSubcommand(_) => {
-                self.refuse_unknown(key, &introspect::unknown_subcommand(args));
+                self.refuse_line(key, &introspect::unknown_subcommand(args));
                 return Taken::Yes;
             }
         };
@@ -423,8 +440,8 @@ impl Actor {
         if self.sessions[key].is(state::MULTI) {
             self.queue_or_end(key, id, args);
         } else {
-            self.feed_monitors(key, id, args);
             self.run_unqueued(key, id, args);
+            self.feed_monitors(key, id, args);
         }
         Taken::Yes
     }
@@ -626,8 +643,9 @@ impl Actor {
             "exec" => {
                 session.multi.as_ref().is_some_and(|m| m.queued.iter().any(|(queued, _)| denied(*queued)))
             }
-            "discard" | "quit" | "reset" => false,
-            _ => true,
+            // Redis before 7.4 refuses whatever is queued, so that a consumer out of memory cannot even
+            // acknowledge what it has; only what may add to memory is refused here.
+            _ => denied(id),
         }
     }
 
@@ -666,4 +684,9 @@ impl Actor {
             self.resumed.push(key);
         }
     }
+}
+
+/// The first words of HTTP requests, which Redis also refuses to talk to.
+fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
 }

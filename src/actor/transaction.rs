@@ -372,7 +372,7 @@ impl Actor {
             for j in others {
                 let engine = if places.is_empty(j) { node.cells[j].try_borrow() } else { None };
                 match engine {
-                    Some(engine) => borrowed.push((j, engine)),
+                    Some(engine) => borrowed.push(engine),
                     // Those borrowed so far go back untouched.
                     None => return Some(program),
                 }
@@ -385,7 +385,7 @@ impl Actor {
         let mut out = Vec::new();
         {
             let mut own = own;
-            let mut engines: Vec<&mut Engine> = borrowed.iter_mut().map(|(_, e)| e.deref_mut()).collect();
+            let mut engines: Vec<&mut Engine> = borrowed.iter_mut().map(|e| e.deref_mut()).collect();
             engines.extend(own.as_deref_mut());
             engines.sort_by_key(|e| e.keyspace.shard);
             self.run_program(key, program, self.node.next_unit(), &mut engines, &mut out);
@@ -393,12 +393,9 @@ impl Actor {
         if mine {
             self.owner.run();
         }
-        for (j, mut engine) in borrowed {
-            let chunk = engine.effects_to_send();
-            drop(engine);
-            self.send_chunk(chunk);
-            // Whoever pushed there while it was away has woken its owner already.
-            let _ = j;
+        for mut engine in borrowed {
+            // Before the keyspace goes back: its owner's next chunk must come after this one.
+            self.send_chunk(engine.effects_to_send());
         }
         self.answer(key, |to, _| to.extend_from_slice(&out));
         None

@@ -162,7 +162,8 @@ fn start(mut settings: Settings, table: CommandTable, config_file: String) -> Re
     let signals = signals::Signals::start(remove_traces.clone()).map_err(Failed::new)?;
     let shards = settings.shards.unwrap_or_else(files::shards_auto);
     settings.maxclients =
-        files::raise_file_limit(settings.maxclients, files::RESERVED_FILES + FILES_PER_SHARD * shards as u64).map_err(Failed::new)?;
+        files::raise_file_limit(settings.maxclients, files::RESERVED_FILES + FILES_PER_SHARD * shards as u64)
+            .map_err(Failed::new)?;
     if let Some(line) = files::check_locked_memory(shards) {
         tracing::warn!("{line}");
     }
