@@ -126,11 +126,12 @@ fn facts(c: &Caller<'_>, mut keyspace: ShardFacts) -> Facts {
     let process = node.process();
     let baseline = node.baseline.lock().unwrap_or_else(|e| e.into_inner());
     let counters = Counters::now(node).since(&baseline.counters);
-    keyspace.hits -= baseline.keyspace.hits;
-    keyspace.misses -= baseline.keyspace.misses;
-    keyspace.expired -= baseline.keyspace.expired;
-    keyspace.expire_cycles_capped -= baseline.keyspace.expire_cycles_capped;
-    keyspace.lazyfreed -= baseline.keyspace.lazyfreed;
+    keyspace.hits = keyspace.hits.saturating_sub(baseline.keyspace.hits);
+    keyspace.misses = keyspace.misses.saturating_sub(baseline.keyspace.misses);
+    keyspace.expired = keyspace.expired.saturating_sub(baseline.keyspace.expired);
+    keyspace.expire_cycles_capped =
+        keyspace.expire_cycles_capped.saturating_sub(baseline.keyspace.expire_cycles_capped);
+    keyspace.lazyfreed = keyspace.lazyfreed.saturating_sub(baseline.keyspace.lazyfreed);
     Facts {
         now: c.now,
         server: server(c),
