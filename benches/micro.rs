@@ -70,7 +70,7 @@ fn table(n: usize) {
     let start = Instant::now();
     for key in &keys {
         let hash = table.hash(key);
-        table.insert_new(hash, Entry::new(key, NewValue::Bytes(&[b'v'; 32]), false));
+        table.insert_new(hash, Entry::new(key, NewValue::Bytes(&[b'v'; 32]), None));
     }
     let took = start.elapsed().as_nanos() as f64 / n as f64;
     println!("{:44} {took:8.1} ns", format!("table: insert, up to {n} keys (once)"));

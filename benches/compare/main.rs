@@ -23,7 +23,7 @@ mod scenarios;
 mod server;
 
 use scenarios::{Metric, SCENARIOS, Scenario};
-use server::{Kind, Launch};
+use server::Launch;
 use std::collections::BTreeMap;
 
 pub struct Options {
@@ -143,14 +143,13 @@ fn keep(
 fn launches(options: &Options) -> Vec<Launch> {
     let mut all = Vec::new();
     for (name, command) in &options.peers {
-        all.push(Launch { name: name.clone(), command: command.clone(), kind: Kind::Peer });
+        all.push(Launch { name: name.clone(), command: command.clone() });
     }
     for shards in [1u16, 2] {
         let binary = env!("CARGO_BIN_EXE_ringdove");
         all.push(Launch {
             name: format!("ringdove {shards}"),
             command: format!("'{binary}' --port {{port}} --shards {shards} --save ''"),
-            kind: Kind::Ringdove { shards },
         });
     }
     all

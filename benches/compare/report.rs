@@ -62,7 +62,7 @@ pub fn markdown(
         names[0]
     );
     let _ = write!(text, "| |");
-    names.iter().for_each(|name| drop(write!(text, " {name} |")));
+    text.extend(names.iter().map(|name| format!(" {name} |")));
     let _ = writeln!(text, " limit, 1 shard | limit, 2 shards |");
     let _ = writeln!(text, "|---|{}---|---|", "---|".repeat(names.len()));
     for scenario in chosen {
@@ -94,7 +94,7 @@ fn rates(text: &mut String, names: &[String], chosen: &[&Scenario], results: &Re
         "What the clients saw in the same runs (the load generator takes its part of the same cores):\n"
     );
     let _ = write!(text, "| |");
-    names.iter().for_each(|name| drop(write!(text, " {name} |")));
+    text.extend(names.iter().map(|name| format!(" {name} |")));
     let _ = writeln!(text, "\n|---|{}", "---|".repeat(names.len()));
     for scenario in chosen {
         let Some(servers) = results.get(scenario.name) else { continue };

@@ -8,18 +8,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Peer,
-    Ringdove { shards: u16 },
-}
-
 /// How to start one. The command runs under `sh -c 'exec ...'`; whatever it is must end up as the server
 /// itself under the same process id (`chroot`, `taskset` and `env` do).
 pub struct Launch {
     pub name: String,
     pub command: String,
-    pub kind: Kind,
 }
 
 pub struct Server {
