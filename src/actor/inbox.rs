@@ -1,6 +1,6 @@
 //! Running what others (and this shard's own mixed connections) have pushed here, in its order.
 
-use super::{Actor, env};
+use super::{Actor, env, planted};
 use crate::command::CommandId;
 use crate::resp::Args;
 use crate::session::commands::{SessionRun, Threads};
@@ -20,7 +20,7 @@ impl Actor {
             return false;
         }
         let inbox = &self.node.inboxes[self.me as usize];
-        if !inbox.is_full() {
+        if !inbox.is_full() || planted!(LocalBeforeInbox) {
             return true;
         }
         if self.inbox_taken {

@@ -17,6 +17,8 @@
 //! `actor/sim.rs`). Never blocks, never sleeps, never calls a socket.
 
 mod answers;
+#[cfg(test)]
+mod canary;
 mod inbox;
 mod input;
 mod outbox;
@@ -213,6 +215,9 @@ impl Actor {
     pub fn closed(&mut self, key: usize) {
         let Some(session) = self.sessions.try_remove(key) else { return };
         self.tally().connected.sub(1);
+        if session.is(state::PAUSED) {
+            self.tally().blocked.sub(1);
+        }
         if session.is(state::MONITOR) {
             self.node.count_monitor(false);
         }
@@ -282,6 +287,18 @@ impl Actor {
 fn attention_bit(node: &Node, bit: u32) -> bool {
     node.attention() & bit != 0
 }
+
+/// Whether a bug is planted here; never outside tests (see `canary`).
+macro_rules! planted {
+    ($canary:ident) => {{
+        #[cfg(test)]
+        let planted = crate::actor::canary::is_planted(crate::actor::canary::Canary::$canary);
+        #[cfg(not(test))]
+        let planted = false;
+        planted
+    }};
+}
+pub(crate) use planted;
 
 /// What is the same for every command of a turn, borrowed from the fields it needs so that the
 /// keyspace can be borrowed beside it.

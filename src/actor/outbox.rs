@@ -8,7 +8,7 @@
 //! taken, which is a place in its order as good as a push; the parcel runs here, after the inboxes are
 //! let go.
 
-use super::Actor;
+use super::{Actor, planted};
 use crate::base::limits::PARCELS_IN_FLIGHT_MAX;
 use crate::bridge::Places;
 use crate::shard::{Engine, Parcel};
@@ -38,12 +38,15 @@ impl Actor {
         let mut pushed = Vec::new();
         let mut places = Places::hold(&node.inboxes, shards.clone().collect::<Vec<_>>().into_iter());
         for (j, slot) in self.outbox.iter_mut().enumerate() {
+            if planted!(FragmentAlone) && pushed.len() + borrowed.len() == 1 {
+                break;
+            }
             let Some(mut parcel) = slot.take() else { continue };
             parcel.now = self.now;
             parcel.owner = j as u16;
             if j != me
                 && !parcel.owner_only
-                && places.is_empty(j)
+                && (places.is_empty(j) || planted!(BorrowOverInbox))
                 && let Some(engine) = node.cells[j].try_borrow()
             {
                 borrowed.push((j, engine, parcel));
@@ -61,10 +64,9 @@ impl Actor {
         }
         for (j, mut engine, mut parcel) in borrowed {
             self.run_borrowed(&mut engine, &mut parcel);
-            // The keyspace goes back before anybody is told: its owner may be waiting for it.
-            let chunk = engine.effects_to_send();
+            // Before the keyspace goes back: its owner's next chunk must come after this one.
+            self.send_chunk(engine.effects_to_send());
             drop(engine);
-            self.send_chunk(chunk);
             self.tally().borrowed.add(parcel.items.len() as u64);
             debug_assert_eq!(parcel.owner as usize, j);
             self.answered.push(parcel);

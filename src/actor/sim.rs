@@ -13,6 +13,7 @@
 //! Longer: `RINGDOVE_SIM_SEEDS=2000 cargo test --release --lib actor::sim`; one seed again:
 //! `RINGDOVE_SIM_SEED=17 cargo test --lib actor::sim`.
 
+use super::canary::{Canary, plant};
 use super::{Actor, Lanes};
 use crate::base::ShardId;
 use crate::bridge::{Cell, mail};
@@ -66,6 +67,8 @@ struct World {
     now_micros: u64,
     turns: u64,
     borrowed_seen: u64,
+    /// Per client, the highest value of its own counter that it has read.
+    told: Vec<i64>,
 }
 
 /// A client's end: what it has sent and not had answered, what it has read.
@@ -110,6 +113,7 @@ impl World {
             now_micros: 1_700_000_000_000_000,
             turns: 0,
             borrowed_seen: 0,
+            told: vec![0; CLIENTS],
         }
     }
 
@@ -182,8 +186,12 @@ impl World {
         while let Some(key) = actor.next_sendable() {
             if let Some(output) = actor.take_output(key, &mut Vec::new()) {
                 actor.sent(key, output.len());
-                if let Some(c) = clients.iter_mut().find(|c| c.open && c.shard == shard && c.key == key) {
-                    c.received.extend_from_slice(&output);
+                if let Some(id) = clients.iter().position(|c| c.open && c.shard == shard && c.key == key) {
+                    clients[id].received.extend_from_slice(&output);
+                    // Only a journaling server promises anything.
+                    if self.node.journal.is_on() {
+                        self.told[id] = self.told[id].max(clients[id].last_counter());
+                    }
                 }
             }
         }
@@ -198,9 +206,32 @@ impl World {
         for chunk in self.arrived.drain(..some) {
             self.merger.push(chunk, &mut self.journal).expect("units stand in the same order everywhere");
         }
+        if self.choice.one_in(6) {
+            self.crash_now();
+        }
         for shard in 0..self.shards.len() {
             self.node.journal.settle(shard as u16, self.merger.written_up_to(shard as u16));
             self.node.wakes[shard].wake();
+        }
+    }
+
+    /// What a kill at this moment would leave: no unit is torn, so no money is lost or made; and what
+    /// clients were told is there.
+    fn crash_now(&self) {
+        let left = replay(&self.journal);
+        let accounts: Vec<i64> = left
+            .iter()
+            .filter(|(key, _)| key.starts_with(b"account:"))
+            .map(|(_, value)| String::from_utf8_lossy(value).parse().unwrap())
+            .collect();
+        if accounts.len() == ACCOUNTS {
+            assert_eq!(accounts.iter().sum::<i64>(), START * ACCOUNTS as i64, "a kill would tear a unit");
+        }
+        for (id, told) in self.told.iter().enumerate() {
+            let kept = left
+                .get(format!("own:{id}").as_bytes())
+                .map_or(0, |v| String::from_utf8_lossy(v).parse().unwrap());
+            assert!(kept >= *told, "client {id} was told {told}, a kill would leave {kept}");
         }
     }
 
@@ -224,14 +255,21 @@ impl World {
             }
             clients.iter_mut().for_each(Client::read);
             let quiet = clients.iter().all(|c| !c.open || c.sending.is_empty() && c.got >= c.expected);
-            if quiet && self.shards.iter().all(|s| s.actor.lanes.in_flight.iter().all(|n| *n == 0)) && round > 20 {
+            if quiet
+                && self.shards.iter().all(|s| s.actor.lanes.in_flight.iter().all(|n| *n == 0))
+                && round > 20
+            {
                 while !self.arrived.is_empty() || !self.mail.is_empty() {
                     self.disk();
                 }
                 return;
             }
         }
-        let open: Vec<_> = clients.iter().filter(|c| c.open).map(|c| (c.shard, c.got, c.expected, c.sending.len())).collect();
+        let open: Vec<_> = clients
+            .iter()
+            .filter(|c| c.open)
+            .map(|c| (c.shard, c.got, c.expected, c.sending.len()))
+            .collect();
         panic!("the world does not come to rest: clients (shard, got, expected, unsent) {open:?}");
     }
 
@@ -265,6 +303,13 @@ impl Client {
             self.sending.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
         }
         self.expected += 1;
+    }
+
+    /// The last value of its own counter in what it has received: the only integers above 10^6.
+    fn last_counter(&self) -> i64 {
+        let counter =
+            |r: &String| r.strip_prefix(':')?.trim_end().parse::<i64>().ok().filter(|n| *n > COUNTER);
+        self.replies().iter().rev().find_map(counter).unwrap_or(0)
     }
 
     /// Counts whole replies; keeps them for the checks.
@@ -311,7 +356,12 @@ fn reply_len(bytes: &[u8]) -> Option<usize> {
 
 /// The numbers in an EXEC's reply.
 fn numbers(reply: &str) -> Vec<i64> {
-    reply.split("\r\n").skip(1).filter(|l| !l.starts_with(['$', '*', ':'])).filter_map(|l| l.parse().ok()).collect()
+    reply
+        .split("\r\n")
+        .skip(1)
+        .filter(|l| !l.starts_with(['$', '*', ':']))
+        .filter_map(|l| l.parse().ok())
+        .collect()
 }
 
 /// Applies a journal to one keyspace.
@@ -370,6 +420,9 @@ fn replay(journal: &[u8]) -> BTreeMap<Vec<u8>, Vec<u8>> {
     all
 }
 
+const CLIENTS: usize = 6;
+/// Clients' own counters begin here, so that their values are known among other integers.
+const COUNTER: i64 = 1_000_000;
 const ACCOUNTS: usize = 8;
 const START: i64 = 100;
 
@@ -417,7 +470,7 @@ fn act(choice: &mut Choice, client: &mut Client, id: usize, serial: &mut u64) {
         // Whoever sees the sign must see the fact.
         6 => {
             let pair = choice.below(4);
-            for id in 0..6 {
+            for id in 0..CLIENTS {
                 client.send(&["GET", &format!("sign:{pair}:{id}")]);
                 client.send(&["GET", &format!("fact:{pair}:{id}")]);
             }
@@ -464,9 +517,12 @@ fn check_signs(client: &Client, sent: &[(usize, bool)]) {
 
 fn run(seed: u64, shards: ShardId, journaling: bool) -> World {
     let mut world = World::new(seed, shards, journaling);
-    let mut clients: Vec<Client> = (0..6).map(|_| world.connect()).collect();
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| world.connect()).collect();
     for n in 0..ACCOUNTS {
         clients[0].send(&["SET", &format!("account:{n}"), &START.to_string()]);
+    }
+    for id in 0..CLIENTS {
+        clients[0].send(&["SET", &format!("own:{id}"), &COUNTER.to_string()]);
     }
     for n in 0..3 {
         clients[0].send(&["SET", &format!("wanderer:{n}"), &n.to_string()]);
@@ -546,6 +602,27 @@ fn shards_keep_every_promise_in_every_order_of_turns() {
         // A simulation that never does the hard things proves nothing.
         assert!(turns > 10_000 && forwarded > 1_000 && borrowed > 100 && holds > 100);
     }
+}
+
+/// Each planted bug is found by some seed. The panics it prints are the ones that are wanted.
+#[test]
+fn planted_bugs_are_caught() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let missed: Vec<Canary> = Canary::ALL
+        .into_iter()
+        .filter(|canary| {
+            let caught = (0..400u64).any(|seed| {
+                plant(Some(*canary));
+                let shards = [2, 3, 4][seed as usize % 3];
+                std::panic::catch_unwind(|| run(seed, shards, true)).is_err()
+            });
+            plant(None);
+            !caught
+        })
+        .collect();
+    std::panic::set_hook(hook);
+    assert!(missed.is_empty(), "the simulation is blind to {missed:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! An EXEC takes the cheapest form that fits: here at once; as a unit on one other shard; as units on
 //! several shards, when no command needs a value of another shard; or holding the keyspaces concerned.
 
-use super::{Actor, env};
+use super::{Actor, env, planted};
 use crate::base::ShardId;
 use crate::command::{CommandId, Merge, Run, flag};
 use crate::keyspace::Keyspace;
@@ -108,7 +108,7 @@ impl Actor {
         }
     }
 
-    fn leave_multi(&mut self, key: usize) -> Multi {
+    pub(super) fn leave_multi(&mut self, key: usize) -> Multi {
         let session = &mut self.sessions[key];
         session.set(state::MULTI, false);
         session.multi.take().map(|m| *m).unwrap_or_default()
@@ -170,6 +170,9 @@ impl Actor {
                 Ok(Plan::Every) => {
                     shards.extend(&ShardSet::all(node.shards()));
                     independent &= !matches!(spec.run, Run::Every(_, Merge::Session));
+                    // A flush is journaled once, for all shards: its place among the other commands'
+                    // effects must be theirs, so it cannot lie in another shard's fragment.
+                    independent &= queued.len() == 1 || !spec.has(flag::WRITE);
                 }
                 Ok(Plan::Session) => session_state = true,
                 Err(_) => independent = false,
@@ -369,7 +372,7 @@ impl Actor {
             for j in others {
                 let engine = if places.is_empty(j) { node.cells[j].try_borrow() } else { None };
                 match engine {
-                    Some(engine) => borrowed.push((j, engine)),
+                    Some(engine) => borrowed.push(engine),
                     // Those borrowed so far go back untouched.
                     None => return Some(program),
                 }
@@ -382,7 +385,7 @@ impl Actor {
         let mut out = Vec::new();
         {
             let mut own = own;
-            let mut engines: Vec<&mut Engine> = borrowed.iter_mut().map(|(_, e)| e.deref_mut()).collect();
+            let mut engines: Vec<&mut Engine> = borrowed.iter_mut().map(|e| e.deref_mut()).collect();
             engines.extend(own.as_deref_mut());
             engines.sort_by_key(|e| e.keyspace.shard);
             self.run_program(key, program, self.node.next_unit(), &mut engines, &mut out);
@@ -390,12 +393,9 @@ impl Actor {
         if mine {
             self.owner.run();
         }
-        for (j, mut engine) in borrowed {
-            let chunk = engine.effects_to_send();
-            drop(engine);
-            self.send_chunk(chunk);
-            // Whoever pushed there while it was away has woken its owner already.
-            let _ = j;
+        for mut engine in borrowed {
+            // Before the keyspace goes back: its owner's next chunk must come after this one.
+            self.send_chunk(engine.effects_to_send());
         }
         self.answer(key, |to, _| to.extend_from_slice(&out));
         None
@@ -462,6 +462,7 @@ impl Actor {
         }
         let write = program.commands.iter().any(|(id, _)| node.table.spec(*id).has(flag::WRITE));
         let parts = if write { engines.len() as u16 } else { 1 };
+        let parts = if planted!(ReturnedUnjournaled) { 1 } else { parts };
         engines.iter_mut().for_each(|e| e.begin_unit(unit, parts));
         if program.exec {
             Reply::new(out, program.proto).array(program.commands.len());
@@ -502,6 +503,7 @@ impl Actor {
                 Some(SessionRun::Home(_)) => {
                     let (then, done) = self.run_home(key, id, args, out);
                     ok = done;
+                    self.stretch(then);
                     self.after(key, then);
                 }
                 Some(SessionRun::Transaction) if spec.name == "unwatch" => Reply::new(out, proto).ok(),

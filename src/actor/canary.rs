@@ -1,0 +1,40 @@
+//! Bugs to plant on purpose, in test builds only: the simulation must catch each of them, or it is blind.
+
+use std::cell::Cell;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Canary {
+    /// A local command runs although its shard's inbox holds earlier work.
+    LocalBeforeInbox,
+    /// The fragments of a turn take their places one after the other instead of together.
+    FragmentAlone,
+    /// A held keyspace goes back without its place in the journal's unit.
+    ReturnedUnjournaled,
+    /// A reply goes out although the effects it depends on are not written.
+    ReplyBeforeJournal,
+    /// A borrower does not look whether work waits in the inbox of the shard it borrows.
+    BorrowOverInbox,
+}
+
+impl Canary {
+    pub const ALL: [Canary; 5] = [
+        Canary::LocalBeforeInbox,
+        Canary::FragmentAlone,
+        Canary::ReturnedUnjournaled,
+        Canary::ReplyBeforeJournal,
+        Canary::BorrowOverInbox,
+    ];
+}
+
+thread_local! {
+    static PLANTED: Cell<Option<Canary>> = const { Cell::new(None) };
+}
+
+/// Plants a bug for everything this thread simulates, or takes it out again.
+pub fn plant(canary: Option<Canary>) {
+    PLANTED.set(canary);
+}
+
+pub fn is_planted(canary: Canary) -> bool {
+    PLANTED.get() == Some(canary)
+}
