@@ -32,8 +32,7 @@ impl Source {
         let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let path = path.strip_prefix(root).expect("below the root").to_string_lossy().into_owned();
         let code = blank(&text);
-        let whole = path.starts_with("tests/") || path.ends_with("tests.rs") || path.contains("/tests/");
-        let tests_from = if whole { 0 } else { first_test_line(&code) };
+        let tests_from = if is_test_file(root, &path) { 0 } else { first_test_line(&code) };
         Source { path, text, code, tests_from }
     }
 
@@ -48,6 +47,18 @@ impl Source {
         let end = if shipped { self.tests_from } else { usize::MAX };
         self.code.lines().take(end).enumerate().map(|(at, line)| (at + 1, line))
     }
+}
+
+/// Whether a whole file is compiled for tests only: by its place, or by how its parent declares it.
+fn is_test_file(root: &Path, path: &str) -> bool {
+    let Some((dir, name)) = path.rsplit_once('/') else { return false };
+    let parents = [format!("{dir}/mod.rs"), format!("{dir}.rs")];
+    let declared = || {
+        let parent = parents.iter().find_map(|parent| fs::read_to_string(root.join(parent)).ok());
+        let module = format!("mod {};", name.trim_end_matches(".rs"));
+        parent.is_some_and(|text| text.contains(&format!("#[cfg(test)]\n{module}")))
+    };
+    path.starts_with("tests/") || name.ends_with("tests.rs") || path.contains("/tests/") || declared()
 }
 
 /// The first line of a test module at the end of a file: `#[cfg(test)]` or `#[cfg(all(test, ..))]`
