@@ -276,6 +276,7 @@ impl<S: BuildHasher + Clone> Table<S> {
             let line = &self.slots(place)[home..home + segment::LINE];
             if let Some(entry) = line.iter().flatten().find(|entry| entry.mark() == mark) {
                 entry.prefetch();
+                entry.prefetch_end();
             }
         }
     }
