@@ -186,7 +186,9 @@ fn config_rewrite_keeps_what_was_set() {
     );
     child.kill().unwrap();
     child.wait().unwrap();
-    let (mut child, mut client, _dir) = start_with(&[&name], "", port);
+    // On another port: the old one may have been taken.
+    let port = free_port();
+    let (mut child, mut client, _dir) = start_with(&[&name, "--port", &port.to_string()], "", port);
     assert_eq!(client.ask("CONFIG GET timeout").items()[1].text(), "6");
     child.kill().unwrap();
     child.wait().unwrap();

@@ -60,6 +60,22 @@ fn what_was_answered_survives_kill_9() {
     }
 }
 
+/// A launcher starts a dead server again at once, on the port it had. (The kernel takes an io_uring
+/// ring down behind the process's back, and a listening socket may outlive its process by that.)
+#[test]
+fn a_killed_server_can_be_started_again_on_its_port() {
+    for shards in [1, 4] {
+        let mut server = Start::ringdove(shards).start();
+        for _ in 0..4 {
+            let mut clients: Vec<Client> = (0..10).map(|_| server.client()).collect();
+            assert!(clients.iter_mut().all(|c| c.ask("PING").text() == "PONG"));
+            server.kill();
+            let again = Start::ringdove(shards).try_start(server.port);
+            server = again.unwrap_or_else(|log| panic!("{shards} shards: {log}"));
+        }
+    }
+}
+
 /// Loads the server until it is killed; what each writer was told goes into its account.
 fn trouble(server: &Server, accounts: &mut [Account], shown: &Shown, rng: &mut Rng, life_ms: u64) {
     std::thread::scope(|scope| {

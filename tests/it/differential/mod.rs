@@ -68,6 +68,15 @@ impl Difference {
     fn new(kind: &str, story: String) -> Difference {
         Difference { kind: kind.into(), story, step: None }
     }
+
+    /// A connection that failed because the server panicked is known by the place of the panic.
+    fn or_panic(mut self, server: &Server) -> Difference {
+        if let ("connection", Some(place)) = (self.kind.as_str(), server.panic()) {
+            self.story.push_str(&format!("\n  panicked at {place}"));
+            self.kind = place;
+        }
+        self
+    }
 }
 
 /// The first difference.
@@ -124,13 +133,17 @@ impl Bench {
         if let (Some(coverage), Ok(answers)) = (coverage, &runs[0].answers) {
             coverage.note(program, answers);
         }
-        let found = |(i, got)| difference(program, &runs[0], got, late_ms).map(|d| (i, d));
+        let found = |(i, got): (usize, &Run)| {
+            let found = difference(program, &runs[0], got, late_ms)?;
+            Some((i, found.or_panic(&self.subjects[i].1)))
+        };
         runs[1..].iter().enumerate().find_map(found)
     }
 
     fn check_one(&self, subject: usize, program: &Program) -> Option<Difference> {
         let (runs, late_ms) = run_all(&[&self.oracle, &self.subjects[subject].1], program);
-        difference(program, &runs[0], &runs[1], late_ms)
+        let found = difference(program, &runs[0], &runs[1], late_ms)?;
+        Some(found.or_panic(&self.subjects[subject].1))
     }
 
     /// The smallest program that shows what `program` showed, with its story.
@@ -164,7 +177,7 @@ impl Bench {
         if !alive {
             println!("--- a server with {shards} shards has died\n{}\n---", server.log());
         }
-        if !alive || found.is_some_and(|d| d.kind == "connection") {
+        if !alive || found.is_some_and(|d| d.story.contains("connection failed")) {
             *server = Start::ringdove(*shards).start();
         }
     }

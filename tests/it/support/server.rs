@@ -177,6 +177,13 @@ impl Server {
         lines[lines.len().saturating_sub(25)..].join("\n")
     }
 
+    /// Where it panicked, if its log tells.
+    pub fn panic(&self) -> Option<String> {
+        let log = self.log();
+        let line = log.lines().find(|l| l.contains("PANIC") || l.contains("panicked at"))?;
+        Some(line.split(" at ").nth(1).unwrap_or(line).to_string())
+    }
+
     /// Whether the process still runs.
     pub fn is_alive(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
