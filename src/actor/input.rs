@@ -338,7 +338,7 @@ impl Actor {
     /// An error instead of running: counted as rejected.
     pub(super) fn refuse(&mut self, key: usize, id: CommandId, line: &str) {
         self.tally().commands[id as usize].rejected.add(1);
-        if self.node.table.spec(id).name == "exec" {
+        if self.node.table.row(id).full_name == "exec" {
             // A transaction that may not run is over.
             let line =
                 format!("EXECABORT Transaction discarded because of: {}", line.trim_start_matches("ERR "));
@@ -428,7 +428,7 @@ impl Actor {
             return Taken::Later;
         }
         if self.over_limit && self.refuses_over_limit(key, id) {
-            self.refuse(key, id, Error::OutOfMemory.line());
+            self.refuse(key, id, &String::from_utf8_lossy(Error::OutOfMemory.line()));
             return Taken::Yes;
         }
         if attention & attention::WRITE_ERROR != 0 && spec.has(flag::WRITE) {
@@ -502,10 +502,10 @@ impl Actor {
     }
 
     /// The error of a session command that ran.
-    fn write_error(&self, key: usize, line: &str, out: &mut Vec<u8>) {
-        self.node.errors.count(line.as_bytes());
+    fn write_error(&self, key: usize, line: &[u8], out: &mut Vec<u8>) {
+        self.node.errors.count(line);
         self.tally().error_replies.add(1);
-        Reply::new(out, self.sessions[key].proto).error(line);
+        Reply::new(out, self.sessions[key].proto).error_bytes(line);
     }
 
     pub(super) fn caller<'a>(
@@ -636,9 +636,9 @@ impl Actor {
     /// Memory is over `maxmemory`: nothing that may add to it runs, and nothing more is queued.
     fn refuses_over_limit(&self, key: usize, id: CommandId) -> bool {
         let session = &self.sessions[key];
-        let spec = self.node.table.spec(id);
+
         let denied = |id: CommandId| self.node.table.spec(id).has(flag::DENYOOM);
-        match spec.name {
+        match self.node.table.row(id).full_name.as_str() {
             _ if !session.is(state::MULTI) => denied(id),
             "exec" => {
                 session.multi.as_ref().is_some_and(|m| m.queued.iter().any(|(queued, _)| denied(*queued)))

@@ -47,7 +47,7 @@ type Parts = Vec<(ShardId, Vec<(Head, ArgsBuf)>)>;
 impl Actor {
     /// MULTI, EXEC, DISCARD, WATCH, UNWATCH outside MULTI.
     pub(super) fn transaction_command(&mut self, key: usize, id: CommandId, args: Args<'_>) {
-        match self.node.table.spec(id).name {
+        match Arc::clone(&self.node).table.row(id).full_name.as_str() {
             "multi" => {
                 let session = &mut self.sessions[key];
                 session.multi = Some(Box::new(Multi::default()));
@@ -133,7 +133,7 @@ impl Actor {
             Program { commands: multi.queued, exec: true, watcher, db: session.db, proto: session.proto };
         match form {
             Form::Here => self.exec_here(key, program),
-            Form::Units => self.exec_units(key, program),
+            Form::Units => self.exec_units(key, &shards, program),
             Form::Hold => self.hold(key, shards, program),
         }
         self.count(key, id, Args::new(&[], &[]), true);
@@ -205,7 +205,7 @@ impl Actor {
     }
 
     /// Sends an EXEC's commands to their shards, each shard's as one unit.
-    fn exec_units(&mut self, key: usize, program: Program) {
+    fn exec_units(&mut self, key: usize, shards: &ShardSet, program: Program) {
         let node = Arc::clone(&self.node);
         let mut gather = Gather::new(true, program.proto);
         let mut parts = Parts::new();
@@ -214,9 +214,12 @@ impl Actor {
             write |= node.table.spec(*id).has(flag::WRITE);
             self.add_parts(&mut gather, &mut parts, *id, args.as_args(), program.db, key);
         }
-        if let (Some(_), true) = (program.watcher, parts.is_empty()) {
+        if parts.is_empty() {
             // Nothing but a question: has a watched key changed?
-            parts.push((self.me, Vec::new()));
+            for shard in shards.as_slice() {
+                gather.fragment(*shard);
+                parts.push((*shard, Vec::new()));
+            }
         }
         self.send_gather(key, gather, parts, write, program.watcher);
     }
@@ -514,7 +517,9 @@ impl Actor {
                     self.stretch(then);
                     self.after(key, then);
                 }
-                Some(SessionRun::Transaction) if spec.name == "unwatch" => Reply::new(out, proto).ok(),
+                Some(SessionRun::Transaction) if node.table.row(id).full_name == "unwatch" => {
+                    Reply::new(out, proto).ok()
+                }
                 _ => {
                     let line = format!(
                         "ERR Command '{}' cannot run inside a transaction",

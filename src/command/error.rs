@@ -16,6 +16,8 @@ pub enum Error {
     OutOfMemory,
     /// A whole error line, its code included.
     Text(Cow<'static, str>),
+    /// The same, with bytes of the client's own in it.
+    Bytes(Box<[u8]>),
 }
 
 impl Error {
@@ -28,8 +30,8 @@ impl Error {
     }
 
     /// The line a client reads, without `-` and CRLF.
-    pub fn line(&self) -> &str {
-        match self {
+    pub fn line(&self) -> &[u8] {
+        let text: &str = match self {
             Error::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",
             Error::Syntax => "ERR syntax error",
             Error::NotInteger => "ERR value is not an integer or out of range",
@@ -39,6 +41,8 @@ impl Error {
             Error::IndexOutOfRange => "ERR index out of range",
             Error::OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
             Error::Text(text) => text,
-        }
+            Error::Bytes(bytes) => return bytes,
+        };
+        text.as_bytes()
     }
 }

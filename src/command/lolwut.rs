@@ -10,7 +10,7 @@ const COLUMNS: usize = 66;
 const ROWS: usize = 18;
 const SIDE_MAX: i64 = 1000;
 
-/// LOLWUT [VERSION n] [columns [rows]], the whole text. Every version draws the same kind of picture.
+/// LOLWUT [VERSION n] [columns [rows]], the whole text. Words that are no sizes change nothing. Every version draws the same kind of picture.
 pub fn render(args: Args<'_>, seed: u64) -> Result<String, Error> {
     let mut sizes = args.from(1);
     if sizes.len() >= 2 && sizes.at(0).eq_ignore_ascii_case(b"version") {
@@ -18,10 +18,10 @@ pub fn render(args: Args<'_>, seed: u64) -> Result<String, Error> {
         sizes = sizes.from(2);
     }
     let side = |i: usize, usual: usize| match sizes.get(i) {
-        None => Ok(usual),
-        Some(arg) => parse_i64(arg).map(|n| n.clamp(1, SIDE_MAX) as usize).ok_or(Error::NotInteger),
+        None => usual,
+        Some(arg) => parse_i64(arg).map_or(usual, |n| n.clamp(1, SIDE_MAX) as usize),
     };
-    let picture = rings(seed, side(0, COLUMNS)?, side(1, ROWS)?);
+    let picture = rings(seed, side(0, COLUMNS), side(1, ROWS));
     Ok(format!("{picture}\nRingdove ver. {RINGDOVE_VERSION}. Redis ver. {REDIS_VERSION}\n"))
 }
 

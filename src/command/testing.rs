@@ -102,7 +102,7 @@ impl Bench {
         if let Err(error) = result {
             assert_eq!(changes, 0, "{} failed after it changed something", found.name);
             out.clear();
-            Reply::new(&mut out, self.proto).error(Error::line(&error));
+            Reply::new(&mut out, self.proto).error_bytes(Error::line(&error));
         }
         out
     }

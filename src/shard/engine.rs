@@ -161,8 +161,8 @@ fn run_handler(
         Ok(()) => true,
         Err(error) => {
             out.truncate(from);
-            Reply::new(out, job.proto).error(error.line());
-            env.errors.count(error.line().as_bytes());
+            Reply::new(out, job.proto).error_bytes(error.line());
+            env.errors.count(error.line());
             env.tally.error_replies.add(1);
             false
         }

@@ -33,8 +33,9 @@ impl Condition {
                 w if w.eq_ignore_ascii_case(b"GT") => &mut c.gt,
                 w if w.eq_ignore_ascii_case(b"LT") => &mut c.lt,
                 w => {
-                    let text = String::from_utf8_lossy(w);
-                    return Err(Error::owned(format!("ERR Unsupported option {text}")));
+                    // As C prints it: up to a NUL.
+                    let word = w.split(|byte| *byte == 0).next().unwrap_or_default();
+                    return Err(Error::Bytes([b"ERR Unsupported option ", word].concat().into()));
                 }
             };
             *flag = true;

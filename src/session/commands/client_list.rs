@@ -264,7 +264,9 @@ mod tests {
     fn filters_of_client_kill_are_read_as_redis_reads_them() {
         let read = |words: &str| {
             let args: ArgsBuf = words.split(' ').collect();
-            Filter::read(args.as_args()).map(|f| f.skip_me).map_err(|e| e.line().to_string())
+            Filter::read(args.as_args())
+                .map(|f| f.skip_me)
+                .map_err(|e| String::from_utf8_lossy(e.line()).into_owned())
         };
         assert_eq!(read("client kill 127.0.0.1:1"), Ok(false));
         assert_eq!(read("client kill id 1 skipme no type normal user default"), Ok(false));
