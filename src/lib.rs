@@ -1,9 +1,10 @@
 //! Ringdove: a Redis-compatible in-memory server that uses every core.
 //!
 //! The modules are listed floor by floor; a file imports only from lower floors (`tests/tidy.rs`
-//! reads the `use` lines and fails otherwise). Floors 0 to 5 know no socket, file, clock, thread or
-//! random source: time and randomness reach them as arguments, so that half of the program runs
-//! unchanged in unit tests, fuzzers and the simulator.
+//! reads the `use` lines and fails otherwise). Floors 0 to 7 and `actor` know no socket,
+//! file, clock or random source (but for the leaf `net`, which imports `base` alone and is used by
+//! `server` alone): time and randomness reach them as arguments, so that they run unchanged in unit
+//! tests, fuzzers and the simulator.
 //!
 //! A request travels `net` -> `resp` -> `session` -> `router` -> `bridge` -> `shard` -> `command` ->
 //! `keyspace` -> `structure`, and its effects go to `journal` before its reply goes back.
@@ -12,9 +13,10 @@
 // floor 0: numbers, glob patterns, limits
 pub mod base;
 
-// floor 1: how things are held, moved, written and set
+// floor 1: how things are held, moved, written, set, and brought from outside
 pub mod bridge;
 pub mod config;
+pub mod net;
 pub mod resp;
 pub mod structure;
 
@@ -36,10 +38,9 @@ pub mod router;
 // floor 7: who is asking
 pub mod session;
 
-// floor 8: one turn of a shard; the outside world
+// floor 8: one turn of a shard; what needs no core of its own
 pub mod actor;
 pub mod control;
-pub mod net;
 
 // floor 9: boot, recovery, signals, shutdown
 pub mod server;

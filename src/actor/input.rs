@@ -2,7 +2,7 @@
 //! owners, queued by MULTI, or refused.
 
 use super::{Actor, env};
-use crate::command::{CommandId, Looked, Run, flag, introspect};
+use crate::command::{CommandId, Error, Looked, Run, flag, introspect};
 use crate::config;
 use crate::resp::{self, Args, ArgsBuf, Parsed, Proto, Reply, Span};
 use crate::router::{self, Gather, Pieces, Plan};
@@ -145,7 +145,8 @@ impl Actor {
             let session = &mut self.sessions[key];
             session.last_command = Some(id);
             session.commands_run += 1;
-            if session.state & state::SLOW == 0 && node.attention() == 0 && spec.arity_fits(args.len()) {
+            let plain = session.state & state::SLOW == 0 && node.attention() == 0 && !self.over_limit;
+            if plain && spec.arity_fits(args.len()) {
                 if let (Some(at), Run::Keys(_)) = (node.table.single_key(id), spec.run) {
                     let shard = node.placement.shard(args.at(at));
                     if shard == self.me && !session.unpushed && self.local_ready() {
@@ -337,16 +338,37 @@ impl Actor {
     /// An error instead of running: counted as rejected.
     pub(super) fn refuse(&mut self, key: usize, id: CommandId, line: &str) {
         self.tally().commands[id as usize].rejected.add(1);
-        self.refuse_unknown(key, line);
+        if self.node.table.spec(id).name == "exec" {
+            // A transaction that may not run is over.
+            let line =
+                format!("EXECABORT Transaction discarded because of: {}", line.trim_start_matches("ERR "));
+            self.leave_multi(key);
+            self.unwatch(key);
+            return self.refuse_line(key, line.as_bytes());
+        }
+        self.refuse_line(key, line.as_bytes());
     }
 
-    fn refuse_unknown(&mut self, key: usize, line: &str) {
-        self.node.errors.count(line.as_bytes());
+    /// Answers an error line, whatever bytes of the client's it repeats, and breaks an open MULTI.
+    fn refuse_line(&mut self, key: usize, line: &[u8]) {
+        self.node.errors.count(line);
         self.tally().error_replies.add(1);
-        self.answer(key, |out, proto| Reply::new(out, proto).error(line));
+        self.answer(key, |out, proto| Reply::new(out, proto).error_bytes(line));
         if let Some(multi) = &mut self.sessions[key].multi {
             multi.broken = true;
         }
+    }
+
+    /// A web page made a browser send HTTP here, or somebody mistook the port: nothing of the rest of
+    /// the request may be taken for commands.
+    fn hang_up_on_http(&mut self, key: usize) {
+        let session = &mut self.sessions[key];
+        tracing::warn!(
+            addr = %session.peer.addr,
+            "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Ringdove. This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your instance. Connection aborted."
+        );
+        session.set(state::CLOSING, true);
+        self.closing.push(key);
     }
 
     /// Everything that is not the common case, in the order in which Redis checks.
@@ -369,11 +391,15 @@ impl Actor {
         let id = match looked {
             Looked::Found(id) => id,
             Looked::Unknown => {
-                self.refuse_unknown(key, &introspect::unknown_command(args));
+                if is_http(args.at(0)) {
+                    self.hang_up_on_http(key);
+                } else {
+                    self.refuse_line(key, &introspect::unknown_command(args));
+                }
                 return Taken::Yes;
             }
             Looked::UnknownSubcommand(_) => {
-                self.refuse_unknown(key, &introspect::unknown_subcommand(args));
+                self.refuse_line(key, &introspect::unknown_subcommand(args));
                 return Taken::Yes;
             }
         };
@@ -394,9 +420,16 @@ impl Actor {
         }
         let attention = node.attention();
         if attention & attention::PAUSE != 0 && self.must_pause(key, id) {
+            if !self.sessions[key].is(state::PAUSED) {
+                self.tally().blocked.add(1);
+            }
             self.sessions[key].set(state::PAUSED, true);
             self.has_paused = true;
             return Taken::Later;
+        }
+        if self.over_limit && self.refuses_over_limit(key, id) {
+            self.refuse(key, id, Error::OutOfMemory.line());
+            return Taken::Yes;
         }
         if attention & attention::WRITE_ERROR != 0 && spec.has(flag::WRITE) {
             let reason = node.journal_error();
@@ -407,8 +440,8 @@ impl Actor {
         if self.sessions[key].is(state::MULTI) {
             self.queue_or_end(key, id, args);
         } else {
-            self.feed_monitors(key, id, args);
             self.run_unqueued(key, id, args);
+            self.feed_monitors(key, id, args);
         }
         Taken::Yes
     }
@@ -431,11 +464,7 @@ impl Actor {
                 let mut reply = std::mem::take(&mut self.scratch);
                 reply.clear();
                 let (then, ok) = self.run_home(key, id, args, &mut reply);
-                if let Then::Sleep(micros) = then {
-                    // The driver sleeps for it, after the command; it counts as part of it.
-                    let ticks = (micros as f64 * self.node.facts.ticks_per_micro) as u64;
-                    self.last_tick = self.last_tick.wrapping_sub(ticks);
-                }
+                self.stretch(then);
                 self.answer(key, |out, _| out.extend_from_slice(&reply));
                 self.scratch = reply;
                 self.count(key, id, args, ok);
@@ -510,6 +539,14 @@ impl Actor {
             Then::Reset | Then::Unwatch => self.unwatch(key),
             Then::Hold => self.sessions[key].set(state::GATED, true),
             Then::Sleep(micros) => self.sleep_micros += micros,
+        }
+    }
+
+    /// The driver sleeps for DEBUG SLEEP, after the command; it counts as the command's time.
+    pub(super) fn stretch(&mut self, then: Then) {
+        if let Then::Sleep(micros) = then {
+            let ticks = (micros as f64 * self.node.facts.ticks_per_micro) as u64;
+            self.last_tick = self.last_tick.wrapping_sub(ticks);
         }
     }
 
@@ -596,6 +633,22 @@ impl Actor {
         (then, result.is_ok())
     }
 
+    /// Memory is over `maxmemory`: nothing that may add to it runs, and nothing more is queued.
+    fn refuses_over_limit(&self, key: usize, id: CommandId) -> bool {
+        let session = &self.sessions[key];
+        let spec = self.node.table.spec(id);
+        let denied = |id: CommandId| self.node.table.spec(id).has(flag::DENYOOM);
+        match spec.name {
+            _ if !session.is(state::MULTI) => denied(id),
+            "exec" => {
+                session.multi.as_ref().is_some_and(|m| m.queued.iter().any(|(queued, _)| denied(*queued)))
+            }
+            // Redis before 7.4 refuses whatever is queued, so that a consumer out of memory cannot even
+            // acknowledge what it has; only what may add to memory is refused here.
+            _ => denied(id),
+        }
+    }
+
     /// CLIENT PAUSE: everything, or what may write.
     fn must_pause(&self, key: usize, id: CommandId) -> bool {
         let pause = self.node.pause();
@@ -627,7 +680,13 @@ impl Actor {
             self.sessions.iter().filter(|(_, s)| s.is(state::PAUSED)).map(|(key, _)| key).collect();
         for key in waiting {
             self.sessions[key].set(state::PAUSED, false);
+            self.tally().blocked.sub(1);
             self.resumed.push(key);
         }
     }
+}
+
+/// The first words of HTTP requests, which Redis also refuses to talk to.
+fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
 }

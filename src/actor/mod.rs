@@ -215,6 +215,9 @@ impl Actor {
     pub fn closed(&mut self, key: usize) {
         let Some(session) = self.sessions.try_remove(key) else { return };
         self.tally().connected.sub(1);
+        if session.is(state::PAUSED) {
+            self.tally().blocked.sub(1);
+        }
         if session.is(state::MONITOR) {
             self.node.count_monitor(false);
         }

@@ -64,10 +64,9 @@ impl Actor {
         }
         for (j, mut engine, mut parcel) in borrowed {
             self.run_borrowed(&mut engine, &mut parcel);
-            // The keyspace goes back before anybody is told: its owner may be waiting for it.
-            let chunk = engine.effects_to_send();
+            // Before the keyspace goes back: its owner's next chunk must come after this one.
+            self.send_chunk(engine.effects_to_send());
             drop(engine);
-            self.send_chunk(chunk);
             self.tally().borrowed.add(parcel.items.len() as u64);
             debug_assert_eq!(parcel.owner as usize, j);
             self.answered.push(parcel);

@@ -24,6 +24,10 @@ pub(super) struct Release {
     outputs: Vec<(usize, u64, usize)>,
 }
 
+/// Reply bytes of a client that has not logged in and does not read (Redis: 16 KiB of the connection's
+/// own buffer, and 1 KiB beyond it).
+const UNAUTHENTICATED_OUTPUT_MAX: u64 = 17 * 1024;
+
 /// How many expired keys a turn may remove, and how many flushed entries it may free.
 const EXPIRE_PER_TURN: usize = 64;
 const EXPIRE_PER_CRON: usize = 4096;
@@ -125,7 +129,11 @@ impl Actor {
                 self.note_sendable(key);
             }
         }
-        let needs: Vec<(u16, u64)> = if self.node.journal.is_on() {
+        let journal_failed = attention_bit(&self.node, attention::WRITE_ERROR);
+        if journal_failed {
+            self.drop_unwritten();
+        }
+        let needs: Vec<(u16, u64)> = if self.node.journal.is_on() && !journal_failed {
             let all = self.depends.iter().enumerate().filter(|(_, chunk)| **chunk > 0);
             all.map(|(j, chunk)| (j as u16, *chunk)).collect()
         } else {
@@ -153,6 +161,18 @@ impl Actor {
         }
         if !outputs.is_empty() {
             self.releases.push_back(Release { needs, outputs });
+        }
+    }
+
+    /// The journal has failed: what these replies promise will never be written, so nobody is told; the
+    /// connections close. Writes are refused from here on, and reads answer from memory.
+    fn drop_unwritten(&mut self) {
+        for release in std::mem::take(&mut self.releases) {
+            for (key, client, _) in release.outputs {
+                if self.sessions.get(key).is_some_and(|s| s.id == client) {
+                    self.close_now(key, 0);
+                }
+            }
         }
     }
 
@@ -347,7 +367,9 @@ impl Actor {
     pub fn check_output(&mut self, key: usize) {
         let limit = self.settings.client_output_buffer_limit[0].hard_bytes;
         let Some(session) = self.sessions.get(key) else { return };
-        if limit > 0 && session.output_bytes() as u64 > limit {
+        let output = session.output_bytes() as u64;
+        let stranger = session.is(state::NEEDS_AUTH) && output > UNAUTHENTICATED_OUTPUT_MAX;
+        if stranger || (limit > 0 && output > limit) {
             self.tally().output_limit_closed.add(1);
             tracing::warn!(client = session.id, addr = %session.peer.addr, "Closing client for overcoming of output buffer limits");
             self.close_now(key, 0);

@@ -108,7 +108,7 @@ impl Actor {
         }
     }
 
-    fn leave_multi(&mut self, key: usize) -> Multi {
+    pub(super) fn leave_multi(&mut self, key: usize) -> Multi {
         let session = &mut self.sessions[key];
         session.set(state::MULTI, false);
         session.multi.take().map(|m| *m).unwrap_or_default()
@@ -170,6 +170,9 @@ impl Actor {
                 Ok(Plan::Every) => {
                     shards.extend(&ShardSet::all(node.shards()));
                     independent &= !matches!(spec.run, Run::Every(_, Merge::Session));
+                    // A flush is journaled once, for all shards: its place among the other commands'
+                    // effects must be theirs, so it cannot lie in another shard's fragment.
+                    independent &= queued.len() == 1 || !spec.has(flag::WRITE);
                 }
                 Ok(Plan::Session) => session_state = true,
                 Err(_) => independent = false,
@@ -351,8 +354,12 @@ impl Actor {
         self.holds.push(OpenHold { hold, key, client, slot, program });
     }
 
-    /// Borrows every shard concerned, if all of them sleep with nothing before us. Gives the program
-    /// back if not.
+    /// Borrows every other shard concerned, if all of them sleep with nothing before us, and runs. Gives
+    /// the program back if not.
+    ///
+    /// The own inbox is held with the others: somebody may have taken places here and there since
+    /// `local_ready` looked, had his part there run on a keyspace he borrowed himself, and still wait
+    /// here. Running now would come after his one part and before his other.
     fn hold_at_once(&mut self, key: usize, shards: &ShardSet, program: Program) -> Option<Program> {
         if self.sessions[key].unpushed {
             return Some(program);
@@ -365,11 +372,15 @@ impl Actor {
         let others = shards.as_slice().iter().map(|s| *s as usize).filter(|j| *j != self.me as usize);
         let mut borrowed = Vec::new();
         {
-            let places = crate::bridge::Places::hold(&node.inboxes, others.clone());
+            let all = shards.as_slice().iter().map(|s| *s as usize);
+            let places = crate::bridge::Places::hold(&node.inboxes, all);
+            if mine && !places.is_empty(self.me as usize) {
+                return Some(program);
+            }
             for j in others {
                 let engine = if places.is_empty(j) { node.cells[j].try_borrow() } else { None };
                 match engine {
-                    Some(engine) => borrowed.push((j, engine)),
+                    Some(engine) => borrowed.push(engine),
                     // Those borrowed so far go back untouched.
                     None => return Some(program),
                 }
@@ -382,7 +393,7 @@ impl Actor {
         let mut out = Vec::new();
         {
             let mut own = own;
-            let mut engines: Vec<&mut Engine> = borrowed.iter_mut().map(|(_, e)| e.deref_mut()).collect();
+            let mut engines: Vec<&mut Engine> = borrowed.iter_mut().map(|e| e.deref_mut()).collect();
             engines.extend(own.as_deref_mut());
             engines.sort_by_key(|e| e.keyspace.shard);
             self.run_program(key, program, self.node.next_unit(), &mut engines, &mut out);
@@ -390,12 +401,9 @@ impl Actor {
         if mine {
             self.owner.run();
         }
-        for (j, mut engine) in borrowed {
-            let chunk = engine.effects_to_send();
-            drop(engine);
-            self.send_chunk(chunk);
-            // Whoever pushed there while it was away has woken its owner already.
-            let _ = j;
+        for mut engine in borrowed {
+            // Before the keyspace goes back: its owner's next chunk must come after this one.
+            self.send_chunk(engine.effects_to_send());
         }
         self.answer(key, |to, _| to.extend_from_slice(&out));
         None
@@ -503,6 +511,7 @@ impl Actor {
                 Some(SessionRun::Home(_)) => {
                     let (then, done) = self.run_home(key, id, args, out);
                     ok = done;
+                    self.stretch(then);
                     self.after(key, then);
                 }
                 Some(SessionRun::Transaction) if spec.name == "unwatch" => Reply::new(out, proto).ok(),

@@ -17,7 +17,9 @@ pub const UNAUTHENTICATED_BULK_MAX: i64 = 16384;
 
 /// One provided receive buffer of a network ring, and how many a ring has (a power of two).
 pub const RECV_BUFFER_BYTES: usize = 16 * 1024;
-pub const RECV_BUFFERS: u16 = 256;
+/// The kernel goes round all of them, so each ring keeps them all in memory: 1 MiB. A receive that finds
+/// none free is armed again, which loses nothing.
+pub const RECV_BUFFERS: u16 = 64;
 
 /// Parcels a shard may have on their way to one other shard; beyond it the shard stops reading.
 pub const PARCELS_IN_FLIGHT_MAX: usize = 1024;

@@ -192,7 +192,7 @@ pub fn htstats(facts: &ShardFacts, databases: usize, args: Args<'_>) -> Result<S
     }
     let db = facts.dbs.iter().find(|d| d.index == index as u64).copied().unwrap_or_default();
     let table = |elements: u64| match elements {
-        0 => "No stats available for empty dictionaries\n".to_string(),
+        0 => "Hash table 0 stats (main hash table):\nNo stats available for empty dictionaries\n".to_string(),
         n => format!("Hash table 0 stats (main hash table):\n number of elements: {n}\n"),
     };
     Ok(format!("[Dictionary HT]\n{}[Expires HT]\n{}", table(db.keys), table(db.expires)))

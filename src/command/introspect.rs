@@ -156,7 +156,7 @@ fn bitfield_only_reads(args: Args<'_>) -> bool {
 }
 
 /// The line for a name that is no command: it and the beginning of its arguments are repeated.
-pub fn unknown_command(args: Args<'_>) -> String {
+pub fn unknown_command(args: Args<'_>) -> Vec<u8> {
     let mut line = b"ERR unknown command '".to_vec();
     line.extend_from_slice(echo(args.at(0), ECHO_MAX));
     line.extend_from_slice(b"', with args beginning with: ");
@@ -170,17 +170,17 @@ pub fn unknown_command(args: Args<'_>) -> String {
         line.extend_from_slice(echo(arg, room));
         line.extend_from_slice(b"' ");
     }
-    one_line(line)
+    line
 }
 
 /// The line for a container's name followed by no subcommand of it. `args` is the whole command.
-pub fn unknown_subcommand(args: Args<'_>) -> String {
+pub fn unknown_subcommand(args: Args<'_>) -> Vec<u8> {
     let mut line = b"ERR unknown subcommand '".to_vec();
     line.extend_from_slice(echo(args.get(1).unwrap_or_default(), ECHO_MAX));
     line.extend_from_slice(b"'. Try ");
     line.extend_from_slice(&args.at(0).to_ascii_uppercase());
     line.extend_from_slice(b" HELP.");
-    one_line(line)
+    line
 }
 
 /// What a command with subcommands of its own making (DEBUG) says to a word it does not know, or

@@ -42,10 +42,13 @@ pub struct Stop {
     pub signal: Option<&'static str>,
 }
 
+/// Gets the settings, and the names of those that were set.
+pub type SettingsHook = Box<dyn FnMut(&Settings, &[&'static str]) + Send>;
+
 /// What the server does at the control plane's word.
 pub struct Hooks {
     /// Parameters by these names were set: apply what is the process's (the log level).
-    pub settings_changed: Box<dyn FnMut(&Settings, &[&'static str]) + Send>,
+    pub settings_changed: SettingsHook,
     /// The data is safe: remove pid file and socket.
     pub before_exit: Option<Box<dyn FnOnce() + Send>>,
 }
@@ -137,3 +140,6 @@ pub fn exit_now(code: i32) -> ! {
 fn now_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
+
+#[cfg(test)]
+mod tests;

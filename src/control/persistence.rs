@@ -159,7 +159,9 @@ impl Persistence {
                 self.settings_changed(&names);
                 self.supervisor.do_send(Changed(names));
             }
-            Control::RewriteConfig(answer) => self.supervisor.do_send(Rewrite(answer)),
+            Control::RewriteConfig { everything, answer } => {
+                self.supervisor.do_send(Rewrite { everything, answer });
+            }
             Control::Shutdown { force, now } => {
                 self.supervisor.do_send(ShutdownAsked(Stop { force, now, signal: None }));
             }

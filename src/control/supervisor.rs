@@ -19,7 +19,10 @@ use std::sync::Arc;
 pub(super) struct Changed(pub Vec<&'static str>);
 
 /// CONFIG REWRITE; where its answer goes.
-pub(super) struct Rewrite(pub Sender<Result<(), String>>);
+pub(super) struct Rewrite {
+    pub everything: bool,
+    pub answer: Sender<Result<(), String>>,
+}
 
 pub(super) struct ShutdownAsked(pub Stop);
 
@@ -96,21 +99,20 @@ impl Handler<Changed> for Supervisor {
 impl Handler<Rewrite> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, Rewrite(answer): Rewrite, _: &mut Self::Context) {
-        let result = rewrite_config(&self.node);
+    fn handle(&mut self, Rewrite { everything, answer }: Rewrite, _: &mut Self::Context) {
+        let result = rewrite_config(&self.node, everything);
         match &result {
             Ok(()) => tracing::warn!("CONFIG REWRITE executed with success."),
             Err(why) => tracing::warn!("CONFIG REWRITE failed: {why}"),
         }
-        let line = |why| format!("ERR Rewriting config file: {why}");
         // A client that has gone away needs no answer.
-        let _ = answer.try_send(result.map_err(line));
+        let _ = answer.try_send(result);
     }
 }
 
-fn rewrite_config(node: &Node) -> Result<(), String> {
+fn rewrite_config(node: &Node, everything: bool) -> Result<(), String> {
     let path = Path::new(&node.facts.config_file);
     let old = std::fs::read(path).map_err(|error| reason(&error))?;
-    let text = config::rewrite(&old, &node.settings(), false);
+    let text = config::rewrite(&old, &node.settings(), everything);
     replace_file(path, &text).map_err(|error| reason(&error))
 }

@@ -1,4 +1,4 @@
-//! Floor 4: what is kept. The journal turns the effects of all shards into Redis 7's own
+//! Floor 2: what is kept. The journal turns the effects of all shards into Redis 7's own
 //! multi-part append-only file and back.
 //!
 //! ```text

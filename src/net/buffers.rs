@@ -143,6 +143,7 @@ mod tests {
         buffers.give_back(0);
         assert_eq!(entry(&buffers, 0).0, 2);
         assert_eq!(entry(&buffers, 1).0, 0);
+        // SAFETY: the ring is mapped as long as `buffers` lives, and only this thread writes its tail.
         let shared = |buffers: &Buffers| unsafe { *BufRingEntry::tail(buffers.ring.base.cast()) };
         assert_eq!(shared(&buffers), 4);
         buffers.publish();

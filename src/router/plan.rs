@@ -1,7 +1,7 @@
 //! From a command and its arguments to the shards concerned.
 
 use crate::base::ShardId;
-use crate::command::spec::KeysError;
+use crate::command::spec::{Begin, KeysError};
 use crate::command::{CommandSpec, Run};
 use crate::keyspace::Placement;
 use crate::resp::{Args, ArgsBuf};
@@ -91,7 +91,7 @@ fn cursor_shard(args: Args<'_>, placement: &Placement) -> ShardId {
     if shard < placement.shards() as u64 { shard as ShardId } else { 0 }
 }
 
-/// The part of a `Run::Split` command that belongs to one shard: its name and that shard's keys (with
+/// The part of a `Run::Split` command that belongs to one shard: what stands before its keys and that shard's keys (with
 /// their values), in the order given. `took` is told the position of each key among all keys.
 pub fn split(
     spec: &CommandSpec,
@@ -101,9 +101,13 @@ pub fn split(
     mut took: impl FnMut(usize),
 ) -> ArgsBuf {
     let step = split_step(spec);
+    let first = match spec.keys[0].begin {
+        Begin::Index(first) => first,
+        Begin::Keyword { .. } => 1,
+    };
     let mut part = ArgsBuf::new();
-    part.push(args.at(0));
-    for (position, at) in (1..args.len()).step_by(step).enumerate() {
+    args.iter().take(first).for_each(|word| part.push(word));
+    for (position, at) in (first..args.len()).step_by(step).enumerate() {
         if placement.shard(args.at(at)) == shard {
             took(position);
             (at..at + step).for_each(|i| part.push(args.at(i)));

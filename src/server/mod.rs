@@ -32,6 +32,9 @@ use std::time::Duration;
 /// Messages to the control plane that may be under way.
 const CONTROL_MAX: usize = 64 * 1024;
 
+/// Descriptors a shard has open beside its clients: rings, eventfds, the executor's own.
+const FILES_PER_SHARD: u64 = 16;
+
 /// Why the server does not start: lines for the log, or for standard error while there is no log.
 struct Failed(Vec<String>);
 
@@ -159,7 +162,8 @@ fn start(mut settings: Settings, table: CommandTable, config_file: String) -> Re
     let signals = signals::Signals::start(remove_traces.clone()).map_err(Failed::new)?;
     let shards = settings.shards.unwrap_or_else(files::shards_auto);
     settings.maxclients =
-        files::raise_file_limit(settings.maxclients, files::RESERVED_FILES).map_err(Failed::new)?;
+        files::raise_file_limit(settings.maxclients, files::RESERVED_FILES + FILES_PER_SHARD * shards as u64)
+            .map_err(Failed::new)?;
     if let Some(line) = files::check_locked_memory(shards) {
         tracing::warn!("{line}");
     }
@@ -212,18 +216,17 @@ fn start(mut settings: Settings, table: CommandTable, config_file: String) -> Re
             settings.protected_mode && settings.requirepass.is_empty()
         },
     });
-    let executors = start_shards(&node, &doors_shared, owners, doors, seeds[2])?;
+    let (go, wait_for_go) = mail::mail::<()>(1);
+    let executors = start_shards(&node, &doors_shared, owners, doors, seeds[2], wait_for_go)?;
     tracing::info!("Ready to accept connections");
+    drop(go);
     files::notify_ready(&node.settings());
     let code = control.wait();
     doors_shared.stop.store(true, Ordering::Relaxed);
     node.wake_all();
-    for executor in executors {
-        if let Ok(Err(error)) = executor.join() {
-            tracing::error!("A shard ended with an error: {error}");
-        }
-    }
-    Ok(code)
+    drop(executors);
+    // Everything that must be on the disk is there. A shard that sleeps (DEBUG SLEEP) is not waited for.
+    control::exit_now(code)
 }
 
 /// What INFO asks the system.
@@ -277,6 +280,7 @@ fn start_shards(
     owners: Vec<Owner<Engine>>,
     listen: Vec<Door>,
     seed: u64,
+    go: mail::Receiver<()>,
 ) -> Result<Vec<ExecutorJoinHandle<Result<(), RingError>>>, Failed> {
     let shards = owners.len() as ShardId;
     let mut listen = Some(listen);
@@ -298,6 +302,7 @@ fn start_shards(
             listen: listen.take().unwrap_or_default(),
             seed: seed ^ (shard as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15),
             ready: ready.clone(),
+            go: go.clone(),
         };
         let executor = LocalExecutorBuilder::new(CpuPlacement::Unbound)
             .name(&format!("shard-{shard}"))
@@ -326,6 +331,8 @@ struct ShardStart {
     listen: Vec<Door>,
     seed: u64,
     ready: mail::Sender<Result<(), String>>,
+    /// Closed when all shards are there and the log says so: nobody is served before.
+    go: mail::Receiver<()>,
 }
 
 impl ShardStart {
@@ -338,6 +345,7 @@ impl ShardStart {
             }
         };
         let _ = self.ready.send(Ok(()));
+        let _ = self.go.recv();
         let actor =
             Actor::new(Arc::clone(&self.node), shard, self.owner, self.lanes, self.seed, clock::ticks);
         let driver = Driver::new(Arc::clone(&self.node), self.doors, actor, ring, self.listen);

@@ -278,7 +278,7 @@ impl<'a> Loader<'a> {
             7 => name.eq_ignore_ascii_case(b"pexpire"),
             _ => false,
         };
-        if relative { self.now } else { (self.now / 1000 & CLOCK_MASK) * 1000 }
+        if relative { self.now } else { ((self.now / 1000) & CLOCK_MASK) * 1000 }
     }
 
     fn run(&mut self, id: CommandId, db: usize, args: Args<'_>) -> Result<(), String> {

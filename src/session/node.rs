@@ -19,8 +19,9 @@ pub enum Control {
     Chunk(Chunk),
     /// CONFIG SET changed these parameters (a log level, the fsync policy ...).
     SettingsChanged(Vec<&'static str>),
-    /// Write the configuration file anew; the answer goes back as an error text or nothing.
-    RewriteConfig(Sender<Result<(), String>>),
+    /// Write the configuration file anew, with `everything` parameters at their defaults too; a reason
+    /// or nothing goes back.
+    RewriteConfig { everything: bool, answer: Sender<Result<(), String>> },
     /// Stop the process, as SHUTDOWN or a signal asked.
     Shutdown { force: bool, now: bool },
     /// Write everything handed over so far, then answer (DEBUG LOADAOF, SHUTDOWN).

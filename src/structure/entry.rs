@@ -8,7 +8,8 @@
 //!        [key][value: bytes, an int of 4 or 8 bytes, or a Box<Object>][slack]
 //! ```
 //!
-//! A 16-byte key with a 32-byte value takes 56 bytes, 64 from the allocator, and one cache line.
+//! A 16-byte key with a 32-byte value takes 56 bytes, also from the allocator. Slack counts in steps
+//! of 8 bytes.
 //! Strings above [`INLINE_MAX`] live behind the box. The size of the block follows from the header,
 //! so freeing needs nothing else; what the allocator rounds up is kept as slack for growth.
 //!
@@ -27,6 +28,9 @@ use std::ptr::{self, NonNull};
 
 /// Strings up to this many bytes lie in the entry itself.
 pub const INLINE_MAX: usize = 1024;
+
+/// Where the last byte of an entry lies that just does not fill a cache line.
+const END: usize = 55;
 
 /// The wheel handle of a key that is in no wheel.
 pub const NO_WHEEL_HANDLE: u32 = u32::MAX;
@@ -160,6 +164,13 @@ impl Entry {
     #[inline(always)]
     pub(super) fn prefetch(&self) {
         prefetch(self.block());
+    }
+
+    /// Starts to load the line in which a small entry ends. Where the value lies is known only once
+    /// the header is there, so without this the second of two lines waits for the first.
+    #[inline(always)]
+    pub(super) fn prefetch_end(&self) {
+        prefetch(self.block().wrapping_add(END));
     }
 
     #[inline(always)]

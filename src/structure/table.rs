@@ -18,7 +18,8 @@
 //! by the upper bits of the same hash, or the table degrades.
 //!
 //! Measured with 16-byte keys and 32-byte values on a busy two-core virtual machine: 9.9 to 10.6
-//! bytes per key for the table and 64 for the entry, from 100 thousand to 10 million keys; a find
+//! bytes per key for the table beside the entry (64 bytes when the times here were taken, 56 now; see
+//! docs/decisions/memory-per-key.md), from 100 thousand to 10 million keys; a find
 //! 35 ns (100 thousand keys), 100 ns (2 million), 145 ns (10 million); a miss 26, 36, 70 ns; in
 //! batches of 16 with both stages of prefetching 59 ns (2 million) and 83 ns (10 million). An insert
 //! takes 150 ns (100 thousand), 230 to 380 ns (2 million) and 620 ns (10 million, fresh pages with
@@ -276,6 +277,7 @@ impl<S: BuildHasher + Clone> Table<S> {
             let line = &self.slots(place)[home..home + segment::LINE];
             if let Some(entry) = line.iter().flatten().find(|entry| entry.mark() == mark) {
                 entry.prefetch();
+                entry.prefetch_end();
             }
         }
     }

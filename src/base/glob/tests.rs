@@ -1,3 +1,5 @@
+//! The matcher against tables of Redis's answers, and against a naive matcher on random input.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Numbers at their limits, and every parser against its printer.
+
 use super::*;
 use proptest::prelude::*;
 

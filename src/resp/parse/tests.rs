@@ -1,3 +1,5 @@
+//! The parser against whole commands, against the same bytes cut anywhere, and against rubbish.
+
 use super::*;
 use crate::resp::Args;
 use proptest::prelude::*;

@@ -35,7 +35,7 @@ const FIXED_AT_START: &[(&str, &str)] = &[
     ("appendonly", "turning the append only file on or off at run time is not built yet"),
     ("bind", "listening on other addresses at run time is not built yet"),
     ("dir", "changing the directory at run time is not built yet"),
-    ("port", "listening on another port at run time is not built yet"),
+    ("port", "Unable to listen on this port before the next start: changing it at run time is not built yet"),
 ];
 
 fn set(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
@@ -73,12 +73,15 @@ fn rewrite(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
     if c.node.facts.config_file.is_empty() {
         return Err(Error::text("ERR The server is running without a config file"));
     }
+    write_file(c, false, "Rewriting config file")
+}
+
+/// Has the file written; `failed` begins the error line.
+pub fn write_file(c: &mut Caller<'_>, everything: bool, failed: &str) -> Result<(), Error> {
     let (sender, answer) = mail::mail(1);
-    control(c, Control::RewriteConfig(sender))?;
-    match answer.recv_timeout(REWRITE_WAIT) {
-        Ok(Ok(())) => c.reply.ok(),
-        Ok(Err(line)) => return Err(Error::owned(line)),
-        Err(_) => return Err(Error::text("ERR Rewriting config file: no answer in time, see the log")),
-    }
+    control(c, Control::RewriteConfig { everything, answer: sender })?;
+    let outcome = answer.recv_timeout(REWRITE_WAIT).unwrap_or(Err("no answer in time, see the log".into()));
+    outcome.map_err(|reason| Error::owned(format!("ERR {failed}: {reason}")))?;
+    c.reply.ok();
     Ok(())
 }

@@ -31,8 +31,10 @@ fn echo(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn select(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
-    let index = num::parse_i64(args.at(1)).filter(|n| i32::try_from(*n).is_ok());
-    let index = index.ok_or(Error::text("ERR value is not an integer or out of range"))?;
+    let index = num::parse_i64(args.at(1)).ok_or(Error::NotInteger)?;
+    if i32::try_from(index).is_err() {
+        return Err(Error::text("ERR value is out of range, value must between -2147483648 and 2147483647"));
+    }
     if index < 0 || index >= c.settings.databases as i64 {
         return Err(Error::text("ERR DB index is out of range"));
     }
@@ -81,8 +83,6 @@ fn same_bytes(a: &[u8], b: &[u8]) -> bool {
 
 fn hello(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
     let mut proto = None;
-    let mut login = None;
-    let mut name = None;
     let mut at = 1;
     if args.len() > 1 {
         proto = Some(match num::parse_i64(args.at(1)) {
@@ -93,32 +93,25 @@ fn hello(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
         });
         at = 2;
     }
+    // Options take effect one by one, as in Redis: a name stays although a later AUTH fails.
     while at < args.len() {
         let more = args.len() - at - 1;
         if args.at(at).eq_ignore_ascii_case(b"auth") && more >= 2 {
-            login = Some((args.at(at + 1), args.at(at + 2)));
+            log_in(c, args.at(at + 1), args.at(at + 2))?;
             at += 3;
         } else if args.at(at).eq_ignore_ascii_case(b"setname") && more >= 1 {
-            name = Some(args.at(at + 1));
+            check_name(args.at(at + 1))?;
+            c.session.name = args.at(at + 1).to_vec();
             at += 2;
         } else {
             let option = String::from_utf8_lossy(args.at(at)).into_owned();
             return Err(Error::owned(format!("ERR Syntax error in HELLO option '{option}'")));
         }
     }
-    if let Some(name) = name {
-        check_name(name)?;
-    }
-    if let Some((user, password)) = login {
-        log_in(c, user, password)?;
-    }
     if c.session.is(state::NEEDS_AUTH) {
         return Err(Error::text(
-            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
         ));
-    }
-    if let Some(name) = name {
-        c.session.name = name.to_vec();
     }
     if let Some(proto) = proto {
         c.session.proto = proto;

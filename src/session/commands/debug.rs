@@ -18,6 +18,7 @@ pub const HANDLERS: &[(&str, SessionRun)] = &[
 
 /// How the subcommands of this file are called, for HELP.
 const HELP: &[(&str, &str)] = &[
+    ("CONFIG-REWRITE-FORCE-ALL", "Like CONFIG REWRITE, with all parameters that have their defaults"),
     ("ERROR <string>", "Answer with this error line"),
     ("LOG <message>", "Write a line to the server's log"),
     ("PANIC", "End the process at once, as a failed assertion would"),
@@ -60,7 +61,7 @@ fn run(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
         (b"reload", _) => return not_built("RELOAD", "snapshots (RDB) are"),
         (b"loadaof", _) => return not_built("LOADAOF", "loading at run time is"),
         (b"config-rewrite-force-all", 2) => {
-            return not_built("CONFIG-REWRITE-FORCE-ALL", "writing parameters that have their defaults is");
+            return super::config::write_file(c, true, "CONFIG-REWRITE-FORCE-ALL failed");
         }
         (b"replybuffer", 4) => return not_built("REPLYBUFFER", "resizing reply buffers by the clock is"),
         (b"quicklist-packed-threshold", 3) => return not_built("QUICKLIST-PACKED-THRESHOLD", "lists are"),

@@ -25,6 +25,7 @@ pub const HANDLERS: &[(&str, SessionRun)] = &[
     ("memory|malloc-stats", SessionRun::Home(memory_malloc_stats)),
     ("memory|purge", SessionRun::Threads(purge_part, purge_merge)),
     ("monitor", SessionRun::Home(monitor)),
+    ("object|help", SessionRun::Home(help)),
     ("role", SessionRun::Home(role)),
     ("shutdown", SessionRun::Home(shutdown)),
     ("time", SessionRun::Home(time)),
@@ -65,7 +66,10 @@ fn command_list(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
 /// There are no functions: everything that was to be deleted is gone.
 fn function_flush(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
     let known = |word: &[u8]| word.eq_ignore_ascii_case(b"async") || word.eq_ignore_ascii_case(b"sync");
-    if args.len() > 3 || args.get(2).is_some_and(|word| !known(word)) {
+    if args.len() > 3 {
+        return Err(super::subcommand_syntax(args));
+    }
+    if args.get(2).is_some_and(|word| !known(word)) {
         return Err(Error::text("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
     }
     c.reply.ok();

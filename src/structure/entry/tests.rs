@@ -196,9 +196,9 @@ proptest! {
 }
 
 #[test]
-fn a_small_key_and_value_take_one_line() {
+fn a_small_key_and_value_take_what_they_need() {
     let entry = Entry::new(&[b'k'; 16], NewValue::Bytes(&[b'v'; 32]), None);
-    assert_eq!(entry.bytes_allocated(), 64);
+    assert_eq!(entry.bytes_allocated(), 56);
     let entry = Entry::new(&[b'k'; 16], NewValue::Bytes(&[b'v'; 32]), Some(1));
     assert_eq!(entry.bytes_allocated(), 80);
     let entry = Entry::new(&[b'k'; 16], NewValue::Int(7), None);

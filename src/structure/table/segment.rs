@@ -138,8 +138,11 @@ pub(super) fn find(slots: &[Slot], home: usize, mark: u16, key: &[u8]) -> Option
         }
         while equal != 0 {
             let i = equal.trailing_zeros() as usize;
-            if line[i].as_ref().is_some_and(|entry| entry.key() == key) {
-                return Some(at + i);
+            if let Some(entry) = &line[i] {
+                entry.prefetch_end();
+                if entry.key() == key {
+                    return Some(at + i);
+                }
             }
             equal &= equal - 1;
         }

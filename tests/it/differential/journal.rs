@@ -45,7 +45,7 @@ impl Way {
         let mut server = with(self.shards_before).start();
         let (runs, late_ms) = run_all(&[oracle, &server], program);
         if let Some(found) = difference(program, &runs[0], &runs[1], late_ms) {
-            return Some(format!("before the restart: {found}"));
+            return Some(format!("before the restart: {}", found.story));
         }
         if self.kill {
             server.kill();

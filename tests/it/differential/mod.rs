@@ -13,12 +13,12 @@ mod program;
 use crate::need_oracle;
 use crate::support::{Rng, Server, Start, Value, env_number, run_seed};
 use exceptions::full_name;
-use execute::{Answer, State, agree, execute, flush, state, state_difference};
+use execute::{Answer, Broken, State, agree, execute, flush, state, state_difference};
 use generate::{Generator, generated_rows};
 use program::{Program, shrink};
 use ringdove::command::CommandTable;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub const SHARDS: &[usize] = &[1, 2, 4, 8];
 /// Commands that the servers under test get together, unless `RINGDOVE_COMMANDS` says otherwise.
@@ -26,19 +26,20 @@ const COMMANDS: u64 = 200_000;
 /// From this size on every command of the table must have succeeded at least once.
 const COMMANDS_FOR_COVERAGE: u64 = 50_000;
 const STEPS: usize = 500;
-/// Programs that a shrinking may run.
-const SHRINKS: usize = 400;
+/// Kinds of failure after which it is enough.
+const FAILURES: usize = 12;
+const SHRINKING: Duration = Duration::from_secs(100);
 
 /// What one server did with a program.
 struct Run {
-    answers: Result<Vec<Answer>, String>,
+    answers: Result<Vec<Answer>, Broken>,
     state: Result<State, String>,
 }
 
 fn run(server: &Server, program: &Program) -> Run {
     if let Err(e) = flush(server) {
-        let broken = format!("FLUSHALL: {e}");
-        return Run { answers: Err(broken.clone()), state: Err(broken) };
+        let broken = Broken { step: None, why: format!("FLUSHALL: {e}") };
+        return Run { answers: Err(broken), state: Err("not read".into()) };
     }
     let answers = execute(server, program);
     let state = if answers.is_ok() { state(server) } else { Err("not read".into()) };
@@ -55,12 +56,29 @@ fn run_all(servers: &[&Server], program: &Program) -> (Vec<Run>, i64) {
     (runs, start.elapsed().as_millis() as i64 + 20)
 }
 
-/// The first difference, told to people.
-fn difference(program: &Program, right: &Run, got: &Run, late_ms: i64) -> Option<String> {
-    let right_answers = right.answers.as_ref().unwrap_or_else(|e| panic!("redis-server: {e}\n{program}"));
+/// A difference: what kind (so that shrinking does not turn one failure into another), and its story.
+struct Difference {
+    kind: String,
+    story: String,
+    /// Nothing behind this step matters.
+    step: Option<usize>,
+}
+
+impl Difference {
+    fn new(kind: &str, story: String) -> Difference {
+        Difference { kind: kind.into(), story, step: None }
+    }
+}
+
+/// The first difference.
+fn difference(program: &Program, right: &Run, got: &Run, late_ms: i64) -> Option<Difference> {
+    let right_answers = right.answers.as_ref().unwrap_or_else(|e| panic!("redis-server: {e:?}\n{program}"));
     let got_answers = match &got.answers {
         Ok(answers) => answers,
-        Err(e) => return Some(format!("the connection failed: {e}")),
+        Err(e) => {
+            let story = format!("the connection failed: {}", e.why);
+            return Some(Difference { kind: "connection".into(), story, step: e.step });
+        }
     };
     for (i, (a, b)) in right_answers.iter().zip(got_answers).enumerate() {
         let step = &program.steps[i];
@@ -68,13 +86,16 @@ fn difference(program: &Program, right: &Run, got: &Run, late_ms: i64) -> Option
             let command = crate::support::quote::line(&step.words);
             let client = step.client;
             let (a, b) = (brief(&a.reply), brief(&b.reply));
-            return Some(format!("step {i}: {client}> {command}\n  expected {a}\n  got      {b}"));
+            let story = format!("step {i}: {client}> {command}\n  expected {a}\n  got      {b}");
+            let kind = full_name(&step.words);
+            return Some(Difference { kind, story, step: Some(i) });
         }
     }
     match (&right.state, &got.state) {
-        (Ok(a), Ok(b)) => state_difference(a, b, late_ms).map(|d| format!("state at the end: {d}")),
+        (Ok(a), Ok(b)) => state_difference(a, b, late_ms)
+            .map(|d| Difference::new("state", format!("state at the end: {d}"))),
         (Err(e), _) => panic!("redis-server: {e}\n{program}"),
-        (_, Err(e)) => Some(e.clone()),
+        (_, Err(e)) => Some(Difference::new("connection", e.clone())),
     }
 }
 
@@ -96,7 +117,7 @@ impl Bench {
     }
 
     /// Runs a program everywhere. `None` if all agree; otherwise the subject's index and why.
-    fn check(&self, program: &Program, coverage: Option<&mut Coverage>) -> Option<(usize, String)> {
+    fn check(&self, program: &Program, coverage: Option<&mut Coverage>) -> Option<(usize, Difference)> {
         let mut servers = vec![&self.oracle];
         servers.extend(self.subjects.iter().map(|(_, s)| s));
         let (runs, late_ms) = run_all(&servers, program);
@@ -107,35 +128,72 @@ impl Bench {
         runs[1..].iter().enumerate().find_map(found)
     }
 
-    fn check_one(&self, subject: usize, program: &Program) -> Option<String> {
+    fn check_one(&self, subject: usize, program: &Program) -> Option<Difference> {
         let (runs, late_ms) = run_all(&[&self.oracle, &self.subjects[subject].1], program);
         difference(program, &runs[0], &runs[1], late_ms)
     }
 
-    /// Panics with the smallest program that shows what `program` showed.
-    fn fail(&mut self, what: &str, program: &Program, subject: usize, why: String) -> ! {
+    /// The smallest program that shows what `program` showed, with its story.
+    fn shrink(&mut self, what: &str, program: &Program, subject: usize, found: Difference) -> String {
         let shards = self.subjects[subject].0;
-        println!("{what}: differs with {shards} shards, shrinking\n{why}");
-        let mut left = SHRINKS;
-        let small = shrink(program, |candidate| {
-            left = left.saturating_sub(1);
-            if left == 0 {
+        println!("{what}: differs with {shards} shards, shrinking\n{}", found.story);
+        self.revive(subject, Some(&found));
+        let end = Instant::now() + SHRINKING;
+        let mut program = program.clone();
+        program.steps.truncate(found.step.map_or(usize::MAX, |i| i + 1));
+        let small = shrink(&program, |candidate| {
+            if Instant::now() > end {
                 return false;
             }
-            if !self.subjects[subject].1.is_alive() {
-                println!("{}", self.subjects[subject].1.log());
-                self.subjects[subject].1 = Start::ringdove(shards).start();
-            }
-            self.check_one(subject, candidate).is_some()
+            let got = self.check_one(subject, candidate);
+            self.revive(subject, got.as_ref());
+            got.is_some_and(|d| d.kind == found.kind)
         });
-        if !self.subjects[subject].1.is_alive() {
-            self.subjects[subject].1 = Start::ringdove(shards).start();
+        let found = self.check_one(subject, &small).unwrap_or(found);
+        self.revive(subject, Some(&found));
+        format!(
+            "{what}, {shards} shards: {}\n--- the smallest program that shows it:\n{small}---\n",
+            found.story
+        )
+    }
+
+    /// Starts a server again that has died or does not answer.
+    fn revive(&mut self, subject: usize, found: Option<&Difference>) {
+        let (shards, server) = &mut self.subjects[subject];
+        let alive = server.is_alive();
+        if !alive {
+            println!("--- a server with {shards} shards has died\n{}\n---", server.log());
         }
-        let why = self.check_one(subject, &small).unwrap_or(why);
-        panic!(
-            "{what}, {shards} shards: {why}\n\n--- the smallest program that shows it; keep it as \
-             tests/seeds/NAME.txt:\n{small}---"
-        );
+        if !alive || found.is_some_and(|d| d.kind == "connection") {
+            *server = Start::ringdove(*shards).start();
+        }
+    }
+}
+
+/// Failures of different kinds, collected so that one does not hide the others.
+#[derive(Default)]
+struct Failures {
+    kinds: Vec<String>,
+    stories: Vec<String>,
+}
+
+impl Failures {
+    fn add(&mut self, bench: &mut Bench, what: &str, program: &Program, subject: usize, found: Difference) {
+        if !self.kinds.contains(&found.kind) {
+            self.kinds.push(found.kind.clone());
+            self.stories.push(bench.shrink(what, program, subject, found));
+        } else {
+            bench.revive(subject, Some(&found));
+        }
+    }
+
+    fn are_enough(&self) -> bool {
+        self.stories.len() >= FAILURES
+    }
+
+    fn report(self) {
+        let keep = "a program kept as tests/seeds/NAME.txt is run first from now on";
+        assert!(self.stories.is_empty(), "{keep}\n{}", self.stories.join("\n"));
     }
 }
 
@@ -227,11 +285,13 @@ pub fn kept_programs() -> Vec<(String, Program)> {
 fn kept_programs_agree_with_redis() {
     need_oracle!();
     let mut bench = Bench::start();
+    let mut failures = Failures::default();
     for (name, program) in kept_programs() {
-        if let Some((subject, why)) = bench.check(&program, None) {
-            bench.fail(&name, &program, subject, why);
+        if let Some((subject, found)) = bench.check(&program, None) {
+            failures.add(&mut bench, &name, &program, subject, found);
         }
     }
+    failures.report();
 }
 
 #[test]
@@ -243,12 +303,18 @@ fn random_programs_agree_with_redis() {
     let rounds = commands.div_ceil((STEPS * SHARDS.len()) as u64);
     let mut bench = Bench::start();
     let mut coverage = Coverage::default();
+    let mut failures = Failures::default();
     for round in 0..rounds {
         let program = Generator::new(&table, Rng::fork(seed, round), unix_now()).program(STEPS);
-        if let Some((subject, why)) = bench.check(&program, Some(&mut coverage)) {
-            bench.fail(&format!("seed {seed}, round {round}"), &program, subject, why);
+        if let Some((subject, found)) = bench.check(&program, Some(&mut coverage)) {
+            let what = format!("seed {seed}, round {round}");
+            failures.add(&mut bench, &what, &program, subject, found);
+            if failures.are_enough() {
+                break;
+            }
         }
     }
+    failures.report();
     coverage.print(&table);
     if commands >= COMMANDS_FOR_COVERAGE {
         let blind = coverage.blind_spots(&table);

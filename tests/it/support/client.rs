@@ -199,11 +199,6 @@ impl Client {
         self.input.split_off(std::mem::take(&mut self.at))
     }
 
-    /// At least `count` bytes, as they came.
-    pub fn read_raw(&mut self, count: usize) -> io::Result<Vec<u8>> {
-        self.take(count)
-    }
-
     /// Whether the server has closed this connection: waits for it.
     pub fn is_closed(&mut self) -> bool {
         loop {

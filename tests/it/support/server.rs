@@ -113,7 +113,8 @@ impl Start {
         command.args(&self.args).current_dir(&dir).stdin(Stdio::null());
         command.stdout(out.try_clone().unwrap()).stderr(out);
         let child = command.spawn().unwrap_or_else(|e| panic!("{:?}: {e}", self.program()));
-        let mut server = Server { child, port, log, scratch, how: format!("{command:?}"), kind: self.kind };
+        let mut server =
+            Server { child, port, log, _scratch: scratch, how: format!("{command:?}"), kind: self.kind };
         let end = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(status) = server.child.try_wait().unwrap() {
@@ -135,7 +136,7 @@ pub struct Server {
     pub child: Child,
     pub port: u16,
     log: PathBuf,
-    scratch: Scratch,
+    _scratch: Scratch,
     how: String,
     kind: Kind,
 }
@@ -168,15 +169,12 @@ impl Server {
         client
     }
 
+    /// The last lines it has written, without backtraces.
     pub fn log(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
+        let lines: Vec<&str> = text.lines().filter(|l| !l.starts_with("  ")).collect();
         lines[lines.len().saturating_sub(25)..].join("\n")
-    }
-
-    pub fn dir(&self) -> &Path {
-        &self.scratch.path
     }
 
     /// Whether the process still runs.

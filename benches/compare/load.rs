@@ -1,0 +1,102 @@
+//! Load that `redis-benchmark` has no shape for: transactions and commands over several keys, and a
+//! second client that watches for stalls while the first makes the server grow.
+
+use crate::client::{Client, encode};
+use crate::server::Server;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Connections of the own scenarios.
+const CONNECTIONS: usize = 50;
+
+/// A small generator (xorshift): the load must cost less than the server.
+pub struct Choice(u64);
+
+impl Choice {
+    pub fn new(seed: u64) -> Choice {
+        Choice(seed | 1)
+    }
+
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % n
+    }
+}
+
+/// Sends one request on each of 50 connections, then reads all answers, until `requests` are done.
+/// Returns microseconds of server CPU per request, and requests per second. `request` writes one
+/// request and says how many replies it will have.
+pub fn rounds(
+    server: &Server,
+    requests: usize,
+    mut request: impl FnMut(&mut Choice, &mut Vec<u8>) -> usize,
+) -> (f64, f64) {
+    let mut clients: Vec<Client> = (0..CONNECTIONS).map(|_| server.client()).collect();
+    let mut choice = Choice::new(0x9e37_79b9);
+    let mut bytes = Vec::new();
+    let mut turn = |clients: &mut Vec<Client>| {
+        let mut replies = [0; CONNECTIONS];
+        for (client, replies) in clients.iter_mut().zip(&mut replies) {
+            bytes.clear();
+            *replies = request(&mut choice, &mut bytes);
+            client.send(&bytes);
+        }
+        clients.iter_mut().zip(replies).for_each(|(client, replies)| client.read_ok(replies));
+    };
+    turn(&mut clients);
+    let (before, start) = (server.cpu_micros(), Instant::now());
+    let turns = requests.div_ceil(CONNECTIONS);
+    (0..turns).for_each(|_| turn(&mut clients));
+    let (seconds, cpu) = (start.elapsed().as_secs_f64(), server.cpu_micros() - before);
+    let done = (turns * CONNECTIONS) as f64;
+    (cpu / done, done / seconds)
+}
+
+/// Writes `keys` new keys of 16 bytes with values of 32, in pipelines of `depth`.
+pub fn fill(server: &Server, keys: std::ops::Range<usize>, depth: usize) {
+    let mut client = server.client();
+    let value = "v".repeat(32);
+    let mut bytes = Vec::new();
+    let mut at = keys.start;
+    while at < keys.end {
+        bytes.clear();
+        let n = depth.min(keys.end - at);
+        for i in at..at + n {
+            encode(&mut bytes, &["SET", &format!("key:{i:012}"), &value]);
+        }
+        client.send(&bytes);
+        client.read_ok(n);
+        at += n;
+    }
+}
+
+/// What a second client saw: the 99.9th percentile and the longest of its waits, in milliseconds.
+pub struct Waits {
+    pub p999: f64,
+    pub max: f64,
+}
+
+/// Runs `work` while a second client asks for a key every half millisecond.
+pub fn with_watcher(server: &Server, work: impl FnOnce()) -> Waits {
+    let stop = AtomicBool::new(false);
+    let mut waits = std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let mut client = server.client();
+            let mut waits = Vec::new();
+            while !stop.load(Ordering::Relaxed) {
+                let asked = Instant::now();
+                client.call(&["GET", "probe"]);
+                waits.push(asked.elapsed().as_secs_f64() * 1000.0);
+                std::thread::sleep(Duration::from_micros(500));
+            }
+            waits
+        });
+        work();
+        stop.store(true, Ordering::Relaxed);
+        watcher.join().expect("the watcher ends")
+    });
+    waits.sort_by(f64::total_cmp);
+    Waits { p999: waits[(waits.len() * 999 / 1000).min(waits.len() - 1)], max: waits[waits.len() - 1] }
+}

@@ -1,0 +1,274 @@
+//! What is measured, and what the project has promised about it.
+
+use crate::Options;
+use crate::client::encode;
+use crate::load;
+use crate::server::Server;
+use std::process::Command;
+use std::time::Duration;
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Metric {
+    /// Microseconds of server CPU per operation.
+    Cpu,
+    /// Operations per second as the load generator saw them.
+    Rate,
+    /// Milliseconds.
+    P50,
+    P99,
+    /// Bytes of resident memory per key.
+    Bytes,
+    /// Percent of one core.
+    Share,
+    /// Milliseconds, the 99.9th percentile and the longest wait of a second client.
+    P999,
+    Stall,
+}
+
+impl Metric {
+    pub fn name(self) -> &'static str {
+        match self {
+            Metric::Cpu => "cpu_us",
+            Metric::Rate => "per_s",
+            Metric::P50 => "p50_ms",
+            Metric::P99 => "p99_ms",
+            Metric::Bytes => "bytes_per_key",
+            Metric::Share => "cpu_percent",
+            Metric::P999 => "p99.9_ms",
+            Metric::Stall => "max_ms",
+        }
+    }
+}
+
+/// A promise: at most `must`, better `aim`; times the reference's figure if `relative`.
+#[derive(Clone, Copy)]
+pub struct Limit {
+    pub must: f64,
+    pub aim: f64,
+    pub relative: bool,
+}
+
+pub struct Scenario {
+    pub name: &'static str,
+    pub title: &'static str,
+    pub metric: Metric,
+    /// For one shard and for two.
+    pub limits: [Option<Limit>; 2],
+    /// Needs a fresh server and the machine's memory.
+    pub alone: bool,
+    pub rounds_alone: usize,
+    pub run: fn(&Server, &Options) -> Vec<(Metric, f64)>,
+}
+
+const fn times(must: f64, aim: f64) -> Option<Limit> {
+    Some(Limit { must, aim, relative: true })
+}
+
+const fn at_most(must: f64, aim: f64) -> Option<Limit> {
+    Some(Limit { must, aim, relative: false })
+}
+
+macro_rules! shape {
+    ($name:literal, $title:literal, $test:literal, $depth:literal, $ops:literal, $limits:expr) => {
+        Scenario {
+            name: $name,
+            title: $title,
+            metric: Metric::Cpu,
+            limits: $limits,
+            alone: false,
+            rounds_alone: 0,
+            run: |server, options| benchmark(server, options, $test, $depth, 50, $ops),
+        }
+    };
+}
+
+const P1: [Option<Limit>; 2] = [times(1.0, 0.85), times(1.3, 1.05)];
+const P16: [Option<Limit>; 2] = [times(0.85, 0.65), times(1.35, 1.0)];
+const P50: [Option<Limit>; 2] = [times(0.75, 0.5), times(1.1, 0.7)];
+
+pub const SCENARIOS: &[Scenario] = &[
+    shape!("set-1", "SET, 50 connections, no pipeline", "set", 1, 150_000, P1),
+    shape!("get-1", "GET, 50 connections, no pipeline", "get", 1, 150_000, P1),
+    shape!("set-16", "SET, pipelines of 16", "set", 16, 1_500_000, P16),
+    shape!("get-16", "GET, pipelines of 16", "get", 16, 1_500_000, P16),
+    shape!("set-50", "SET, pipelines of 50", "set", 50, 3_000_000, P50),
+    shape!("get-50", "GET, pipelines of 50", "get", 50, 3_000_000, P50),
+    Scenario {
+        name: "one",
+        title: "GET, one connection: median latency, ms",
+        metric: Metric::P50,
+        limits: [times(1.1, 0.9), times(1.1, 0.9)],
+        alone: false,
+        rounds_alone: 0,
+        run: |server, options| benchmark(server, options, "get", 1, 1, 40_000),
+    },
+    Scenario {
+        name: "exec-4",
+        title: "MULTI, 4 SETs on random keys, EXEC",
+        metric: Metric::Cpu,
+        limits: [None, times(1.5, 1.0)],
+        alone: false,
+        rounds_alone: 0,
+        run: |server, options| {
+            own(server, options, 60_000, |choice, out| {
+                encode(out, &["MULTI"]);
+                for _ in 0..4 {
+                    encode(out, &["SET", &format!("k{}", choice.below(100_000)), "v"]);
+                }
+                encode(out, &["EXEC"]);
+                6
+            })
+        },
+    },
+    Scenario {
+        name: "mset-10",
+        title: "MSET of 10 random keys",
+        metric: Metric::Cpu,
+        limits: [None, None],
+        alone: false,
+        rounds_alone: 0,
+        run: |server, options| {
+            own(server, options, 60_000, |choice, out| {
+                let keys: Vec<String> =
+                    (0..10).map(|_| format!("key:{:012}", choice.below(100_000))).collect();
+                let value = "v".repeat(32);
+                let mut words = vec!["MSET"];
+                keys.iter().for_each(|key| words.extend([key.as_str(), value.as_str()]));
+                encode(out, &words);
+                1
+            })
+        },
+    },
+    Scenario {
+        name: "mget-10",
+        title: "MGET of 10 random keys",
+        metric: Metric::Cpu,
+        limits: [None, None],
+        alone: false,
+        rounds_alone: 0,
+        run: |server, options| {
+            own(server, options, 60_000, |choice, out| {
+                let keys: Vec<String> =
+                    (0..10).map(|_| format!("key:{:012}", choice.below(100_000))).collect();
+                let mut words = vec!["MGET"];
+                words.extend(keys.iter().map(String::as_str));
+                encode(out, &words);
+                1
+            })
+        },
+    },
+    Scenario {
+        name: "idle",
+        title: "idle server, one connection: % of a core",
+        metric: Metric::Share,
+        limits: [at_most(0.5, 0.5), at_most(0.5, 0.5)],
+        alone: false,
+        rounds_alone: 0,
+        run: |server, options| {
+            let _open = server.client();
+            let seconds = (4.0 * options.scale).max(1.0);
+            // What was done just before has an aftermath; let it pass.
+            std::thread::sleep(Duration::from_millis(500));
+            let before = server.cpu_micros();
+            std::thread::sleep(Duration::from_secs_f64(seconds));
+            vec![(Metric::Share, (server.cpu_micros() - before) / 1e6 / seconds * 100.0)]
+        },
+    },
+    Scenario {
+        name: "memory",
+        title: "bytes of RSS per key, 1 M keys of 16 bytes with values of 32",
+        metric: Metric::Bytes,
+        limits: [at_most(80.0, 64.0), at_most(80.0, 64.0)],
+        alone: true,
+        rounds_alone: 1,
+        run: |server, options| {
+            let keys = (1_000_000.0 * options.scale) as usize;
+            std::thread::sleep(Duration::from_millis(300));
+            let before = server.rss_bytes();
+            load::fill(server, 0..keys, 1000);
+            std::thread::sleep(Duration::from_millis(500));
+            vec![(Metric::Bytes, (server.rss_bytes() - before) / keys as f64)]
+        },
+    },
+    Scenario {
+        name: "growth",
+        title: "growth to 10 M keys: longest wait of a second client, ms",
+        metric: Metric::Stall,
+        limits: [at_most(5.0, 1.0), at_most(5.0, 1.0)],
+        alone: true,
+        rounds_alone: 1,
+        run: |server, options| {
+            let keys = (10_000_000.0 * options.scale) as usize;
+            // Short pipelines: the second client waits behind one of them at most.
+            let waits = load::with_watcher(server, || load::fill(server, 0..keys, 16));
+            vec![(Metric::P999, waits.p999), (Metric::Stall, waits.max)]
+        },
+    },
+];
+
+fn own(
+    server: &Server,
+    options: &Options,
+    requests: usize,
+    request: impl FnMut(&mut load::Choice, &mut Vec<u8>) -> usize,
+) -> Vec<(Metric, f64)> {
+    let (cpu, rate) = load::rounds(server, (requests as f64 * options.scale) as usize, request);
+    vec![(Metric::Cpu, cpu), (Metric::Rate, rate)]
+}
+
+fn benchmark(
+    server: &Server,
+    options: &Options,
+    test: &str,
+    depth: usize,
+    connections: usize,
+    ops: usize,
+) -> Vec<(Metric, f64)> {
+    let ops = ((ops as f64 * options.scale) as usize).max(1000);
+    let port = server.port.to_string();
+    let numbers = [connections, ops, depth].map(|n| n.to_string());
+    let words = [
+        "-p",
+        &port,
+        "-c",
+        &numbers[0],
+        "-n",
+        &numbers[1],
+        "-P",
+        &numbers[2],
+        "-t",
+        test,
+        "-r",
+        "100000",
+        "-d",
+        "32",
+        "--csv",
+    ];
+    let mut command = match &options.client_cpus {
+        Some(cpus) => {
+            let mut command = Command::new("taskset");
+            command.args(["-c", cpus, &options.benchmark]);
+            command
+        }
+        None => Command::new(&options.benchmark),
+    };
+    let before = server.cpu_micros();
+    let output =
+        command.args(words).output().unwrap_or_else(|error| panic!("{}: {error}", options.benchmark));
+    let cpu = server.cpu_micros() - before;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut lines = text.lines().rev().filter(|line| line.starts_with('"'));
+    let (row, head) = (lines.next().unwrap_or(""), lines.next().unwrap_or(""));
+    let field = |name: &str| {
+        let at = head.split(',').position(|column| column.trim_matches('"') == name)?;
+        row.split(',').nth(at)?.trim_matches('"').parse::<f64>().ok()
+    };
+    let field =
+        |name: &str| field(name).unwrap_or_else(|| panic!("no `{name}` from redis-benchmark:\n{text}"));
+    vec![
+        (Metric::Cpu, cpu / ops as f64),
+        (Metric::Rate, field("rps")),
+        (Metric::P50, field("p50_latency_ms")),
+        (Metric::P99, field("p99_latency_ms")),
+    ]
+}
