@@ -354,8 +354,12 @@ impl Actor {
         self.holds.push(OpenHold { hold, key, client, slot, program });
     }
 
-    /// Borrows every shard concerned, if all of them sleep with nothing before us. Gives the program
-    /// back if not.
+    /// Borrows every other shard concerned, if all of them sleep with nothing before us, and runs. Gives
+    /// the program back if not.
+    ///
+    /// The own inbox is held with the others: somebody may have taken places here and there since
+    /// `local_ready` looked, had his part there run on a keyspace he borrowed himself, and still wait
+    /// here. Running now would come after his one part and before his other.
     fn hold_at_once(&mut self, key: usize, shards: &ShardSet, program: Program) -> Option<Program> {
         if self.sessions[key].unpushed {
             return Some(program);
@@ -368,7 +372,11 @@ impl Actor {
         let others = shards.as_slice().iter().map(|s| *s as usize).filter(|j| *j != self.me as usize);
         let mut borrowed = Vec::new();
         {
-            let places = crate::bridge::Places::hold(&node.inboxes, others.clone());
+            let all = shards.as_slice().iter().map(|s| *s as usize);
+            let places = crate::bridge::Places::hold(&node.inboxes, all);
+            if mine && !places.is_empty(self.me as usize) {
+                return Some(program);
+            }
             for j in others {
                 let engine = if places.is_empty(j) { node.cells[j].try_borrow() } else { None };
                 match engine {

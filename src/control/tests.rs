@@ -108,7 +108,7 @@ fn a_client_may_ask_for_a_rewrite_and_for_the_end() {
     assert!(!node.journal.is_on());
     let ask = || {
         let (answer, answered) = mail(1);
-        send(&node, Control::RewriteConfig(answer));
+        send(&node, Control::RewriteConfig { everything: false, answer });
         answered.recv().unwrap()
     };
     assert_eq!(ask(), Err("ERR Rewriting config file: No such file or directory".to_owned()));

@@ -250,6 +250,12 @@ impl Driver {
     }
 
     fn send_and_close(&mut self) {
+        // First, so that who is thrown out hears nothing more.
+        for key in self.actor.take_closing() {
+            if let Some(token) = self.tokens.get(key).copied().flatten() {
+                self.end(token);
+            }
+        }
         while let Some(key) = self.actor.next_sendable() {
             let Some(token) = self.tokens.get(key).copied().flatten() else { continue };
             self.actor.check_output(key);
@@ -265,11 +271,6 @@ impl Driver {
             if self.actor.may_close(key) {
                 self.ring.close(token, Close::Flush);
                 self.drop_session(token);
-            }
-        }
-        for key in self.actor.take_closing() {
-            if let Some(token) = self.tokens.get(key).copied().flatten() {
-                self.end(token);
             }
         }
     }

@@ -216,8 +216,10 @@ fn start(mut settings: Settings, table: CommandTable, config_file: String) -> Re
             settings.protected_mode && settings.requirepass.is_empty()
         },
     });
-    let executors = start_shards(&node, &doors_shared, owners, doors, seeds[2])?;
+    let (go, wait_for_go) = mail::mail::<()>(1);
+    let executors = start_shards(&node, &doors_shared, owners, doors, seeds[2], wait_for_go)?;
     tracing::info!("Ready to accept connections");
+    drop(go);
     files::notify_ready(&node.settings());
     let code = control.wait();
     doors_shared.stop.store(true, Ordering::Relaxed);
@@ -278,6 +280,7 @@ fn start_shards(
     owners: Vec<Owner<Engine>>,
     listen: Vec<Door>,
     seed: u64,
+    go: mail::Receiver<()>,
 ) -> Result<Vec<ExecutorJoinHandle<Result<(), RingError>>>, Failed> {
     let shards = owners.len() as ShardId;
     let mut listen = Some(listen);
@@ -299,6 +302,7 @@ fn start_shards(
             listen: listen.take().unwrap_or_default(),
             seed: seed ^ (shard as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15),
             ready: ready.clone(),
+            go: go.clone(),
         };
         let executor = LocalExecutorBuilder::new(CpuPlacement::Unbound)
             .name(&format!("shard-{shard}"))
@@ -327,6 +331,8 @@ struct ShardStart {
     listen: Vec<Door>,
     seed: u64,
     ready: mail::Sender<Result<(), String>>,
+    /// Closed when all shards are there and the log says so: nobody is served before.
+    go: mail::Receiver<()>,
 }
 
 impl ShardStart {
@@ -339,6 +345,7 @@ impl ShardStart {
             }
         };
         let _ = self.ready.send(Ok(()));
+        let _ = self.go.recv();
         let actor =
             Actor::new(Arc::clone(&self.node), shard, self.owner, self.lanes, self.seed, clock::ticks);
         let driver = Driver::new(Arc::clone(&self.node), self.doors, actor, ring, self.listen);

@@ -63,16 +63,16 @@ impl Counters {
 
     fn since(&self, then: &Counters) -> Counters {
         Counters {
-            processed: self.processed - then.processed,
-            connections: self.connections - then.connections,
-            rejected: self.rejected - then.rejected,
-            bytes_in: self.bytes_in - then.bytes_in,
-            bytes_out: self.bytes_out - then.bytes_out,
-            errors: self.errors - then.errors,
-            turns: self.turns - then.turns,
-            forwarded: self.forwarded - then.forwarded,
-            borrowed: self.borrowed - then.borrowed,
-            holds: self.holds - then.holds,
+            processed: self.processed.saturating_sub(then.processed),
+            connections: self.connections.saturating_sub(then.connections),
+            rejected: self.rejected.saturating_sub(then.rejected),
+            bytes_in: self.bytes_in.saturating_sub(then.bytes_in),
+            bytes_out: self.bytes_out.saturating_sub(then.bytes_out),
+            errors: self.errors.saturating_sub(then.errors),
+            turns: self.turns.saturating_sub(then.turns),
+            forwarded: self.forwarded.saturating_sub(then.forwarded),
+            borrowed: self.borrowed.saturating_sub(then.borrowed),
+            holds: self.holds.saturating_sub(then.holds),
         }
     }
 }
@@ -101,36 +101,45 @@ fn keyspace(payloads: &[&[u8]]) -> ShardFacts {
 }
 
 fn info(c: &mut Caller<'_>, args: Args<'_>, payloads: &[&[u8]]) -> Result<(), Error> {
-    let facts = facts(c, keyspace(payloads));
     let sections: Vec<String> =
         args.iter().skip(1).map(|s| String::from_utf8_lossy(s).into_owned()).collect();
     let sections: Vec<&str> = sections.iter().map(String::as_str).collect();
+    // The histograms are read only if they are shown: there are kilobytes of them for each command.
+    let latency_shown =
+        |s: &&str| ["latencystats", "all", "everything"].iter().any(|name| s.eq_ignore_ascii_case(name));
+    let with_latencies = c.settings.latency_tracking && sections.iter().any(latency_shown);
+    let facts = facts(c, keyspace(payloads), with_latencies);
     c.reply.verbatim("txt", info::render(&facts, &sections).as_bytes());
     Ok(())
 }
 
 fn memory_stats(c: &mut Caller<'_>, _: Args<'_>, payloads: &[&[u8]]) -> Result<(), Error> {
-    let facts = facts(c, keyspace(payloads));
+    let facts = facts(c, keyspace(payloads), false);
     memory::stats(&facts, &mut c.reply);
     Ok(())
 }
 
 fn memory_doctor(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
-    let facts = facts(c, ShardFacts::default());
+    let facts = facts(c, ShardFacts::default(), false);
     c.reply.verbatim("txt", memory::doctor(&facts).as_bytes());
     Ok(())
 }
 
-fn facts(c: &Caller<'_>, mut keyspace: ShardFacts) -> Facts {
+/// What came to this shard on its way while RESETSTAT ran may be older than the baseline.
+fn take(now: &mut u64, before: u64) {
+    *now = now.saturating_sub(before);
+}
+
+fn facts(c: &Caller<'_>, mut keyspace: ShardFacts, with_latencies: bool) -> Facts {
     let node = c.node;
     let process = node.process();
     let baseline = node.baseline.lock().unwrap_or_else(|e| e.into_inner());
     let counters = Counters::now(node).since(&baseline.counters);
-    keyspace.hits -= baseline.keyspace.hits;
-    keyspace.misses -= baseline.keyspace.misses;
-    keyspace.expired -= baseline.keyspace.expired;
-    keyspace.expire_cycles_capped -= baseline.keyspace.expire_cycles_capped;
-    keyspace.lazyfreed -= baseline.keyspace.lazyfreed;
+    take(&mut keyspace.hits, baseline.keyspace.hits);
+    take(&mut keyspace.misses, baseline.keyspace.misses);
+    take(&mut keyspace.expired, baseline.keyspace.expired);
+    take(&mut keyspace.expire_cycles_capped, baseline.keyspace.expire_cycles_capped);
+    take(&mut keyspace.lazyfreed, baseline.keyspace.lazyfreed);
     Facts {
         now: c.now,
         server: server(c),
@@ -153,7 +162,7 @@ fn facts(c: &Caller<'_>, mut keyspace: ShardFacts) -> Facts {
                 (0..node.table.len())
                     .map(|id| {
                         let [_, ticks, ..] = command_counts(node, id as CommandId);
-                        ticks - baseline.commands.get(id).map_or(0, |b| b[1])
+                        ticks.saturating_sub(baseline.commands.get(id).map_or(0, |b| b[1]))
                     })
                     .sum(),
             ),
@@ -174,7 +183,7 @@ fn facts(c: &Caller<'_>, mut keyspace: ShardFacts) -> Facts {
         },
         commands: commands(node, &baseline),
         errors: node.errors.snapshot(),
-        latencies: if c.settings.latency_tracking { latency_rows(c, &baseline) } else { Vec::new() },
+        latencies: if with_latencies { latency_rows(c, &baseline) } else { Vec::new() },
         cluster_enabled: false,
         keyspace,
         own: vec![
@@ -273,7 +282,7 @@ fn commands(node: &Node, baseline: &Baseline) -> Vec<CommandFacts> {
     for (id, row) in node.table.rows() {
         let mut counts = command_counts(node, id);
         if let Some(before) = baseline.commands.get(id as usize) {
-            counts.iter_mut().zip(before).for_each(|(now, before)| *now -= before);
+            counts.iter_mut().zip(before).for_each(|(now, before)| take(now, *before));
         }
         let [calls, ticks, rejected, failed] = counts;
         let usec = micros(node, ticks);
@@ -299,7 +308,7 @@ fn latency_counts(node: &Node, id: CommandId) -> Vec<u64> {
 fn latencies_since(node: &Node, id: CommandId, baseline: &Baseline) -> Vec<u64> {
     let mut counts = latency_counts(node, id);
     if let Some(before) = baseline.latencies.get(&id) {
-        counts.iter_mut().zip(before).for_each(|(now, before)| *now -= before);
+        counts.iter_mut().zip(before).for_each(|(now, before)| take(now, *before));
     }
     counts
 }
