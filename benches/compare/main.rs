@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! cargo bench --bench compare -- [--peer NAME='COMMAND with {port}'] [--rounds 5] [--scale 1.0]
-//!                                [--only set-16,get-16] [--port 34500] [--benchmark redis-benchmark]
+//!                                [--only set-16,get-16] [--port 21500] [--benchmark redis-benchmark]
 //!                                [--no-write] [--server-cpus 0,1] [--client-cpus 0,1]
 //! ```
 //!
@@ -161,7 +161,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
         rounds: 5,
         scale: 1.0,
         only: Vec::new(),
-        port: 34500,
+        port: 21500,
         benchmark: "redis-benchmark".into(),
         write: true,
         server_cpus: None,

@@ -25,7 +25,7 @@ static PORTS: AtomicU16 = AtomicU16::new(0);
 
 impl Launch {
     pub fn start(&self, options: &Options) -> Server {
-        let port = options.port + PORTS.fetch_add(1, Ordering::Relaxed);
+        let port = free_port(options.port);
         let dir = std::env::temp_dir().join(format!("ringdove-bench-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a directory for the server");
         let mut command = self.command.replace("{port}", &port.to_string());
@@ -51,6 +51,16 @@ impl Launch {
             std::thread::sleep(Duration::from_millis(50));
         }
         server
+    }
+}
+
+/// The next port that nobody has, not even as the near end of a connection.
+fn free_port(from: u16) -> u16 {
+    loop {
+        let port = from + PORTS.fetch_add(1, Ordering::Relaxed);
+        if std::net::TcpListener::bind(("0.0.0.0", port)).is_ok() {
+            return port;
+        }
     }
 }
 
