@@ -228,7 +228,7 @@ fn keys_are_found_where_redis_finds_them() {
             let args: ArgsBuf = request.iter().collect();
             let mine = ours(Proto::Resp2, |r| {
                 if let Err(e) = introspect::get_keys(&table, args.as_args(), sub != "GETKEYS", r) {
-                    r.error(e.line());
+                    r.error_bytes(e.line());
                 }
             });
             assert!(!known || mine == theirs, "{request:?}: {mine:?}, Redis has {theirs:?}");
@@ -264,7 +264,7 @@ fn filters_of_command_list_select_what_redis_selects() {
         let args: ArgsBuf = request.iter().collect();
         let mine = ours(Proto::Resp2, |r| {
             if let Err(e) = introspect::list(&table, args.as_args(), r) {
-                r.error(e.line());
+                r.error_bytes(e.line());
             }
         });
         match (&mine, &theirs) {

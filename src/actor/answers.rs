@@ -106,7 +106,6 @@ impl Actor {
         let session = &mut self.sessions[key];
         session.pending.fill(to.slot, &out, &mut session.out);
         self.note_output(key);
-        self.open_gate(key);
         self.after(key, then);
     }
 

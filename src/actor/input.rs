@@ -636,7 +636,6 @@ impl Actor {
     /// Memory is over `maxmemory`: nothing that may add to it runs, and nothing more is queued.
     fn refuses_over_limit(&self, key: usize, id: CommandId) -> bool {
         let session = &self.sessions[key];
-
         let denied = |id: CommandId| self.node.table.spec(id).has(flag::DENYOOM);
         match self.node.table.row(id).full_name.as_str() {
             _ if !session.is(state::MULTI) => denied(id),

@@ -75,8 +75,10 @@ impl Actor {
 
     /// A command of a session in MULTI.
     pub(super) fn queue_or_end(&mut self, key: usize, id: CommandId, args: Args<'_>) {
-        let spec = self.node.table.spec(id);
-        match spec.name {
+        let node = Arc::clone(&self.node);
+        let spec = node.table.spec(id);
+        // By its full name: SLOWLOG RESET is not RESET.
+        match node.table.row(id).full_name.as_str() {
             "exec" => {
                 self.feed_queued(key);
                 self.feed_monitors(key, id, args);
