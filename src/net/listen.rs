@@ -85,6 +85,11 @@ impl fmt::Display for BindError {
 impl std::error::Error for BindError {}
 
 impl BindError {
+    /// Whether somebody else has the address.
+    pub fn is_taken(&self) -> bool {
+        matches!(self, BindError::Tcp { error, .. } if error.kind() == io::ErrorKind::AddrInUse)
+    }
+
     pub fn fatal(&self) -> String {
         match self {
             BindError::Tcp { port, .. } => format!("Failed listening on port {port} (TCP), aborting."),

@@ -243,12 +243,30 @@ fn process() -> Process {
     }
 }
 
+/// How long a port may still be taken at start, and how often it is tried.
+const BIND_PATIENCE: Duration = Duration::from_millis(1000);
+const BIND_AGAIN: Duration = Duration::from_millis(20);
+
+/// Binds the port, waiting a moment if it is taken: the kernel takes an io_uring down after its process
+/// has gone, and a listening socket that the ring was accepting on outlives a killed server by that.
+fn bind_patiently(binds: &[String], port: u16, backlog: i32) -> Result<net::Bound, net::BindError> {
+    let started = std::time::Instant::now();
+    loop {
+        match net::bind_tcp(binds, port, backlog) {
+            Err(error) if error.is_taken() && started.elapsed() < BIND_PATIENCE => {
+                std::thread::sleep(BIND_AGAIN)
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 /// The listening sockets. Bound once: a port that is taken is an error.
 fn open_doors(settings: &Settings) -> Result<Vec<Door>, Failed> {
     let mut doors = Vec::new();
     if settings.port > 0 {
         let binds: Vec<String> = settings.bind.iter().map(|b| b.to_string()).collect();
-        let bound = net::bind_tcp(&binds, settings.port, settings.tcp_backlog)
+        let bound = bind_patiently(&binds, settings.port, settings.tcp_backlog)
             .map_err(|error| Failed(vec![error.to_string(), error.fatal()]))?;
         bound.warnings.iter().for_each(|line| tracing::warn!("{line}"));
         doors.extend(bound.sockets.into_iter().map(|socket| Door { fd: socket.fd, unix: false }));
