@@ -283,7 +283,9 @@ fn memory_usage_counts_a_key_and_checks_its_options() {
         &["memory", "usage", "k", "samples", "x"],
         &["memory", "usage", "k", "nosuch", "1"],
     ] {
-        let mine = shards.ask(0, memory::usage, words).unwrap_or_else(|e| Value::Error(String::from_utf8_lossy(e.line()).into_owned()));
+        let mine = shards
+            .ask(0, memory::usage, words)
+            .unwrap_or_else(|e| Value::Error(String::from_utf8_lossy(e.line()).into_owned()));
         assert_eq!(mine, redis.ask(words), "{words:?}");
     }
 }

@@ -41,6 +41,8 @@ use std::sync::Arc;
 use transaction::OpenHold;
 
 /// One shard's thread of execution, without the thread.
+// Parcels are boxed because they travel: between shards only the pointer moves.
+#[allow(clippy::vec_box)]
 pub struct Actor {
     me: ShardId,
     node: Arc<Node>,

@@ -42,8 +42,11 @@ impl<T> Inbox<T> {
 
 /// Several inboxes held at once. Drop it as soon as everything is pushed.
 pub struct Places<'a, T> {
-    held: Vec<(usize, &'a Inbox<T>, MutexGuard<'a, Vec<T>>)>,
+    held: Vec<Held<'a, T>>,
 }
+
+/// One of them: its number, the inbox, and its queue.
+type Held<'a, T> = (usize, &'a Inbox<T>, MutexGuard<'a, Vec<T>>);
 
 impl<'a, T> Places<'a, T> {
     /// Holds the inboxes with these numbers, which must be given in ascending order.

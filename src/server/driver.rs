@@ -288,11 +288,10 @@ impl Driver {
         }
         let held = crate::session::state::HOLDS_INPUT;
         for (key, session) in &self.actor.sessions {
-            if session.is(held) && session.input.len() > UNREAD_MAX && !self.paused.contains(&key) {
-                if let Some(token) = self.tokens.get(key).copied().flatten() {
-                    self.ring.pause_recv(token);
-                    self.paused.push(key);
-                }
+            let floods = session.is(held) && session.input.len() > UNREAD_MAX && !self.paused.contains(&key);
+            if floods && let Some(token) = self.tokens.get(key).copied().flatten() {
+                self.ring.pause_recv(token);
+                self.paused.push(key);
             }
         }
     }
