@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Without `--peer`, `valkey-server` and `redis-server` are taken from the PATH, where they are there.
-//! The first peer is what ratios refer to. The load comes from `redis-benchmark` for the standard
+//! The first peer is what ratios refer to. `--scale` shortens or lengthens the standard shapes. The load comes from `redis-benchmark` for the standard
 //! shapes, from `load.rs` for the rest.
 
 mod client;
