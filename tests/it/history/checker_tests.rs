@@ -222,9 +222,8 @@ fn simulate(bug: Bug, seed: u64) -> Vec<Txn> {
         for op in &mut history[*t].ops {
             match op {
                 Op::Append { key, element, .. } if *key % 2 == *shard => {
-                    if !(bug == Bug::Dropped && rng.chance(2)) {
-                        lists[*key].push(*element);
-                    }
+                    let dropped = bug == Bug::Dropped && rng.chance(2);
+                    lists[*key].extend((!dropped).then_some(*element));
                 }
                 Op::Read { key, list } if *key % 2 == *shard => {
                     let old = bug == Bug::Stale && *shard == 1 && rng.chance(10);
