@@ -29,7 +29,7 @@ impl Way {
         Way {
             shards_before: *rng.pick(SHARDS),
             shards_after: *rng.pick(SHARDS),
-            fsync: rng.pick(&["always", "everysec", "no"]),
+            fsync: ["always", "everysec", "no"][rng.below(3)],
             kill: rng.chance(70),
         }
     }
