@@ -91,16 +91,15 @@ impl Driver {
         driver
     }
 
-    /// Turns until the process stops.
+    /// Turns until the process stops. Never yields to the executor: it has no other task, and glommio 0.9
+    /// goes to sleep with a task in its queue when its preemption timer fires between its polling and
+    /// its look at the queues (`LocalExecutor::run`), as happens on a busy machine. Nothing would ever
+    /// wake it.
     pub async fn run(mut self) -> Result<(), RingError> {
         let mut after = After::default();
         let mut empty_looks = 0;
         while !self.doors.stop.load(Ordering::Relaxed) {
             let worked = self.turn(&mut after)?;
-            if glommio::executor().need_preempt() {
-                self.ring.submit()?;
-                glommio::executor().yield_now().await;
-            }
             if worked {
                 empty_looks = 0;
                 continue;
