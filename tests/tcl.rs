@@ -67,9 +67,11 @@ struct Failure {
 fn failures(list: &str) -> Vec<Failure> {
     let lines = list.lines().enumerate().filter(|(_, line)| !line.starts_with('#') && !line.is_empty());
     lines
-        .map(|(at, line)| match line.split('\t').map(String::from).collect::<Vec<_>>().try_into() {
-            Ok([mode, unit, test, reason]) => Failure { mode, unit, test, reason },
-            Err(fields) => panic!("expected.tsv, line {}: four fields, not {fields:?}", at + 1),
+        .map(|(at, line)| {
+            match <[String; 4]>::try_from(line.split('\t').map(String::from).collect::<Vec<_>>()) {
+                Ok([mode, unit, test, reason]) => Failure { mode, unit, test, reason },
+                Err(fields) => panic!("expected.tsv, line {}: four fields, not {fields:?}", at + 1),
+            }
         })
         .collect()
 }
@@ -97,7 +99,8 @@ fn tables(failures: &[Failure]) -> String {
     page
 }
 
-const BEGIN: &str = "<!-- tests: written from tests/tcl/expected.tsv by UPDATE_DOCS=1 cargo test --test tcl -->\n";
+const BEGIN: &str =
+    "<!-- tests: written from tests/tcl/expected.tsv by UPDATE_DOCS=1 cargo test --test tcl -->\n";
 
 #[test]
 fn compatibility_page_lists_every_test_that_does_not_pass() {
