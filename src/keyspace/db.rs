@@ -3,6 +3,7 @@
 //! Invariant: an entry has a wheel handle exactly while it has an expiry time, and the wheel holds
 //! that deadline once, under the entry's hash.
 
+use super::watch::Presence;
 use crate::base::Millis;
 use crate::structure::{Entry, Leavings, Lookup, NewValue, Table, Wheel};
 
@@ -56,6 +57,15 @@ impl Db {
     #[inline]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<&Entry> {
         self.table.find(hash, key)
+    }
+
+    /// What a key is to clients at this time.
+    pub fn presence(&self, hash: u64, key: &[u8], now: Millis) -> Presence {
+        match self.find(hash, key).map(Entry::expire_at) {
+            None => Presence::Absent,
+            Some(Some(at)) if at <= now => Presence::Expired,
+            Some(_) => Presence::Live,
+        }
     }
 
     #[inline]

@@ -66,23 +66,28 @@ impl Keyspace {
     }
 
     /// Exchanges two databases (SWAPDB); watchers of keys that exist in either are marked.
-    pub fn swap(&mut self, a: usize, b: usize, placement: &Placement) {
+    pub fn swap(&mut self, a: usize, b: usize, now: Millis, placement: &Placement) {
         if a == b {
             return;
         }
-        self.dbs.swap(a, b);
-        let dbs = &self.dbs;
-        self.watch.touch_existing(&[a, b], |key| {
-            let hash = placement.hash(key);
-            dbs[a].find(hash, key).is_some() || dbs[b].find(hash, key).is_some()
-        });
+        let Keyspace { dbs, watch, .. } = self;
+        for (from, to) in [(a, b), (b, a)] {
+            let (before, after) = (&dbs[from], &dbs[to]);
+            watch.replaced(
+                from,
+                |key| before.presence(placement.hash(key), key, now),
+                |key| after.presence(placement.hash(key), key, now),
+            );
+        }
+        dbs.swap(a, b);
     }
 
     /// Empties a database and returns how many keys it had. With `lazy` the memory is given back in
     /// slices by `free_some`.
-    pub fn flush(&mut self, db: usize, lazy: bool, placement: &Placement) -> u64 {
-        let old = &self.dbs[db];
-        self.watch.touch_existing(&[db], |key| old.find(placement.hash(key), key).is_some());
+    pub fn flush(&mut self, db: usize, lazy: bool, now: Millis, placement: &Placement) -> u64 {
+        let Keyspace { dbs, watch, .. } = self;
+        let old = &dbs[db];
+        watch.replaced(db, |key| old.presence(placement.hash(key), key, now), |_| watch::Presence::Absent);
         let removed = old.len() as u64;
         let leavings = self.dbs[db].clear();
         if lazy {

@@ -92,18 +92,44 @@ impl WatchTable {
         }
     }
 
-    /// Whole databases changed (FLUSHDB, SWAPDB): marks the watchers of keys for which `existed`.
-    pub fn touch_existing(&mut self, dbs: &[usize], existed: impl Fn(&[u8]) -> bool) {
-        for ((db, key), ids) in &self.by_key {
-            if dbs.contains(db) && existed(key) {
-                for id in ids {
-                    if let Some(watcher) = self.watchers.get_mut(id) {
-                        watcher.dirty = true;
-                    }
+    /// A whole database was replaced (FLUSHDB: by nothing; SWAPDB: by another). `before` and `after` tell
+    /// what a key of it was and is.
+    pub fn replaced(
+        &mut self,
+        db: usize,
+        before: impl Fn(&[u8]) -> Presence,
+        after: impl Fn(&[u8]) -> Presence,
+    ) {
+        for ((_, key), ids) in self.by_key.iter().filter(|((d, _), _)| *d == db) {
+            let (was, is) = (before(key), after(key));
+            if was == Presence::Absent && is == Presence::Absent {
+                continue;
+            }
+            for id in ids {
+                let Some(watcher) = self.watchers.get_mut(id) else { continue };
+                let Some(watched) = watcher.keys.iter_mut().find(|w| w.db == db && w.key == *key) else {
+                    continue;
+                };
+                match is {
+                    // Expired when watched, and gone now: nothing has changed that anybody could see.
+                    Presence::Absent if watched.expired => watched.expired = false,
+                    Presence::Expired if watched.expired => {}
+                    // Absent, and now there is one that has expired: still nothing to be seen.
+                    Presence::Expired if was == Presence::Absent => watched.expired = true,
+                    _ => watcher.dirty = true,
                 }
             }
         }
     }
+}
+
+/// What a watched key is to clients.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Presence {
+    Absent,
+    Live,
+    /// There, but past its time.
+    Expired,
 }
 
 #[cfg(test)]
@@ -143,5 +169,25 @@ mod tests {
         let mut t = WatchTable::default();
         t.watch(1, 0, b"k", false);
         assert!(t.is_dirty(1, |_, _| true));
+    }
+
+    #[test]
+    fn a_database_that_goes_dirties_watchers_of_what_could_be_seen() {
+        use Presence::*;
+        // (expired when watched, before, after) -> dirty
+        for (expired, before, after, dirty) in [
+            (false, Live, Absent, true),
+            (false, Absent, Live, true),
+            (false, Absent, Absent, false),
+            (true, Expired, Absent, false),
+            (true, Expired, Expired, false),
+            (true, Expired, Live, true),
+            (false, Absent, Expired, false),
+        ] {
+            let mut t = WatchTable::default();
+            t.watch(1, 0, b"k", expired);
+            t.replaced(0, |_| before, |_| after);
+            assert_eq!(t.is_dirty(1, never), dirty, "{before:?} to {after:?}");
+        }
     }
 }

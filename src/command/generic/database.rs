@@ -48,10 +48,10 @@ fn flush(x: &mut Exec<'_>, args: Args<'_>, dbs: std::ops::Range<usize>) -> Resul
         Some(mode) if mode.eq_ignore_ascii_case(b"SYNC") => false,
         Some(_) => return Err(Error::Syntax),
     };
-    let placement = x.keys.placement;
+    let (now, placement) = (x.keys.now, x.keys.placement);
     on_every(x, |keyspace, _| {
         for db in dbs.clone() {
-            keyspace.flush(db, lazy, placement);
+            keyspace.flush(db, lazy, now, placement);
         }
     });
     Ok(())
@@ -62,9 +62,9 @@ fn swapdb(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let b = parse_i32(args.at(2)).map_err(|_| Error::text("ERR invalid second DB index"))?;
     let databases = x.keys.databases();
     let (a, b) = (db_index(a, databases)?, db_index(b, databases)?);
-    let placement = x.keys.placement;
+    let (now, placement) = (x.keys.now, x.keys.placement);
     on_every(x, |keyspace, first| {
-        keyspace.swap(a, b, placement);
+        keyspace.swap(a, b, now, placement);
         keyspace.stats.dirty += first as u64;
     });
     Ok(())
