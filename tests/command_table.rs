@@ -90,7 +90,8 @@ fn the_table_says_of_commands_what_redis_says() {
             let newer = matches!(table.spec(id).since.split('.').collect::<Vec<_>>()[..],
                 [major, minor, _] if (major.parse::<u32>().unwrap(), minor.parse::<u32>().unwrap()) > (7, 0));
             match theirs {
-                Value::Null if newer || OWN.contains(&name.as_str()) => {}
+                // DEBUG's subcommands are rows here and code there.
+                Value::Null if newer || name.starts_with("debug|") || OWN.contains(&name.as_str()) => {}
                 Value::Null => found.push(format!("{name}: Redis 7.0 has no such command")),
                 theirs => {
                     differences(&mine, &theirs, &mut found);

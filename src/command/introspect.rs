@@ -170,7 +170,7 @@ pub fn unknown_command(args: Args<'_>) -> Vec<u8> {
         line.extend_from_slice(echo(arg, room));
         line.extend_from_slice(b"' ");
     }
-    line
+    on_one_line(line)
 }
 
 /// The line for a container's name followed by no subcommand of it. `args` is the whole command.
@@ -180,7 +180,7 @@ pub fn unknown_subcommand(args: Args<'_>) -> Vec<u8> {
     line.extend_from_slice(b"'. Try ");
     line.extend_from_slice(&args.at(0).to_ascii_uppercase());
     line.extend_from_slice(b" HELP.");
-    line
+    on_one_line(line)
 }
 
 /// What a command with subcommands of its own making (DEBUG) says to a word it does not know, or
@@ -230,9 +230,13 @@ fn echo(arg: &[u8], max: usize) -> &[u8] {
     &arg[..memchr::memchr(0, arg).unwrap_or(arg.len())]
 }
 
-fn one_line(mut line: Vec<u8>) -> String {
+fn one_line(line: Vec<u8>) -> String {
+    String::from_utf8_lossy(&on_one_line(line)).into_owned()
+}
+
+fn on_one_line(mut line: Vec<u8>) -> Vec<u8> {
     line.iter_mut().filter(|b| matches!(**b, b'\r' | b'\n')).for_each(|b| *b = b' ');
-    String::from_utf8_lossy(&line).into_owned()
+    line
 }
 
 /// Commands that clients can call by name, without subcommands and without what was renamed away.

@@ -105,6 +105,6 @@ mod tests {
         assert_eq!(picture.lines().map(|l| l.chars().count()).take(2).collect::<Vec<_>>(), [4, 4]);
         assert_eq!(draw(&["lolwut", "-5", "0"], 7).unwrap().lines().next().unwrap().chars().count(), 1);
         assert_eq!(draw(&["lolwut", "version", "x"], 7), Err(Error::NotInteger));
-        assert_eq!(draw(&["lolwut", "x"], 7), Err(Error::NotInteger));
+        assert!(draw(&["lolwut", "x"], 7).is_ok());
     }
 }

@@ -155,6 +155,7 @@ pub(super) const GETSET: CommandSpec = CommandSpec {
     args: &[key("key", 0), string("value")],
     group: Group::String,
     summary: "Replaces a string and returns the old one",
+    deprecated: Some(("6.2.0", "`SET` with the `!GET` argument")),
     run: Run::Keys(getset),
     ..CommandSpec::DEFAULT
 };

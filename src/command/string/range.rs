@@ -170,6 +170,7 @@ pub(super) const SUBSTR: CommandSpec = CommandSpec {
     group: Group::String,
     complexity: "O(N) in the bytes returned",
     summary: "Reads part of a string; an old name of GETRANGE",
+    deprecated: Some(("2.0.0", "`GETRANGE`")),
     run: Run::Keys(getrange),
     ..CommandSpec::DEFAULT
 };

@@ -77,16 +77,22 @@ fn function_flush(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn function_list(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
-    let mut at = 2;
+    let (mut at, mut with_code, mut named) = (2, false, false);
     while let Some(option) = args.get(at) {
-        at += match option {
-            o if o.eq_ignore_ascii_case(b"withcode") => 1,
-            o if o.eq_ignore_ascii_case(b"libraryname") && at + 1 < args.len() => 2,
-            o if o.eq_ignore_ascii_case(b"libraryname") => {
+        if !with_code && option.eq_ignore_ascii_case(b"withcode") {
+            with_code = true;
+            at += 1;
+        } else if !named && option.eq_ignore_ascii_case(b"libraryname") {
+            if at + 1 >= args.len() {
                 return Err(Error::text("ERR library name argument was not given"));
             }
-            o => return Err(Error::owned(format!("ERR Unknown argument {}", String::from_utf8_lossy(o)))),
-        };
+            named = true;
+            at += 2;
+        } else {
+            // As C prints it: up to a NUL.
+            let word = option.split(|byte| *byte == 0).next().unwrap_or_default();
+            return Err(Error::Bytes([b"ERR Unknown argument ", word].concat().into()));
+        }
     }
     c.reply.array(0);
     Ok(())

@@ -28,7 +28,7 @@ const COMMANDS_FOR_COVERAGE: u64 = 50_000;
 const STEPS: usize = 500;
 /// Kinds of failure after which it is enough.
 const FAILURES: usize = 12;
-const SHRINKING: Duration = Duration::from_secs(100);
+const SHRINKING: Duration = Duration::from_secs(120);
 
 /// What one server did with a program.
 struct Run {
