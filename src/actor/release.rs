@@ -76,7 +76,8 @@ impl Actor {
         }
         let Some(engine) = self.owner.get() else { return };
         self.last_expire = now;
-        if node.active_expire.load(Ordering::Relaxed) {
+        // A paused server changes no key by itself (CLIENT PAUSE serves failovers).
+        if node.active_expire.load(Ordering::Relaxed) && !attention_bit(&node, attention::PAUSE) {
             let (keyspace, effects) = engine.split();
             if keyspace.expire_some(now, expire, effects) {
                 self.turn_worked = true;
