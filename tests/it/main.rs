@@ -9,9 +9,9 @@
 //! * `crash`: `kill -9` and what was acknowledged
 //!
 //! Environment: `RINGDOVE_BIN` (another server to test, `redis-server` among them), `RINGDOVE_SEED`
-//! (a number, or `random`), `RINGDOVE_COMMANDS` (size of the differential test), `RINGDOVE_SECONDS`
-//! (seconds for each concurrent workload), `RINGDOVE_WITHOUT` (commands the differential test leaves
-//! out), `RINGDOVE_TEST_PORT` (first port to use; otherwise the
+//! (a number, or `random`), `RINGDOVE_COMMANDS` (size of the differential test), `RINGDOVE_ROUND` (only
+//! this round of it, again and again), `RINGDOVE_WITHOUT` (commands it leaves out), `RINGDOVE_SECONDS`
+//! (seconds for each concurrent workload), `RINGDOVE_TEST_PORT` (first port to use; otherwise the
 //! kernel chooses), `CI=true` (a missing `redis-server` is then a failure).
 
 mod boot;

@@ -32,7 +32,7 @@ const WEIGHTS: &[(&str, u32)] = &[
     ("scan", 4),
     ("keys", 4),
     ("lcs", 5),
-    ("multi", 12),
+    ("multi", 30),
     ("exec", 4),
     ("discard", 2),
     ("watch", 12),
