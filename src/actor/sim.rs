@@ -191,6 +191,9 @@ impl World {
                     // Only a journaling server promises anything.
                     if self.node.journal.is_on() {
                         self.told[id] = self.told[id].max(clients[id].last_counter());
+                        for (told, read) in self.told.iter_mut().zip(clients[id].last_counters()) {
+                            *told = (*told).max(read);
+                        }
                     }
                 }
             }
@@ -310,6 +313,12 @@ impl Client {
         let counter =
             |r: &String| r.strip_prefix(':')?.trim_end().parse::<i64>().ok().filter(|n| *n > COUNTER);
         self.replies().iter().rev().find_map(counter).unwrap_or(0)
+    }
+
+    /// All clients' counters as it last read them together.
+    fn last_counters(&self) -> Vec<i64> {
+        let counters = |r: &String| r.starts_with(&format!("*{CLIENTS}\r\n")).then(|| numbers(r));
+        self.replies().iter().rev().find_map(counters).unwrap_or_default()
     }
 
     /// Counts whole replies; keeps them for the checks.
@@ -486,6 +495,17 @@ fn act(choice: &mut Choice, client: &mut Client, id: usize, serial: &mut u64) {
             client.send(&["INCR", &format!("own:{id}")]);
             client.send(&["DBSIZE"]);
             client.send(&["PING"]);
+            // An EXEC of nothing is answered in its turn; or not at all, if its key has changed.
+            if choice.one_in(2) {
+                client.send(&["WATCH", &format!("own:{}", choice.below(CLIENTS))]);
+            }
+            client.send(&["MULTI"]);
+            client.send(&["EXEC"]);
+            // What somebody reads of others' counters, from several shards at once.
+            let names: Vec<String> = (0..CLIENTS).map(|id| format!("own:{id}")).collect();
+            let mut words = vec!["MGET"];
+            words.extend(names.iter().map(String::as_str));
+            client.send(&words);
         }
     }
 }
