@@ -90,6 +90,11 @@ impl Actor {
             None => gather.abort(to.fragment),
         }
         if !gather.is_complete() {
+            // The whole answer will be written in a later turn, which does not know what this part
+            // depends on: this turn's release must go before it.
+            if self.node.journal.is_on() {
+                self.note_output(key);
+            }
             return;
         }
         let Some(gather) = session.pending.take_gather(to.slot) else { return };

@@ -53,9 +53,12 @@ impl Actor {
 
     /// Does the turn's work after harvest, up to the release of replies. True if there was any.
     pub fn end_turn(&mut self) -> bool {
-        for key in std::mem::take(&mut self.resumed) {
-            self.turn_worked = true;
-            self.consume_input(key);
+        // What is read anew may have work for any shard, whose answer needs room.
+        if self.has_room() {
+            for key in std::mem::take(&mut self.resumed) {
+                self.turn_worked = true;
+                self.consume_input(key);
+            }
         }
         self.push_out();
         self.run_inbox();

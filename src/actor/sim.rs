@@ -182,6 +182,7 @@ impl World {
 
     /// Takes a shard's output to its clients.
     fn collect(&mut self, shard: usize, clients: &mut [Client]) {
+        let mut read_anew = false;
         let actor = &mut self.shards[shard].actor;
         while let Some(key) = actor.next_sendable() {
             if let Some(output) = actor.take_output(key, &mut Vec::new()) {
@@ -191,9 +192,17 @@ impl World {
                     // Only a journaling server promises anything.
                     if self.node.journal.is_on() {
                         self.told[id] = self.told[id].max(clients[id].last_counter());
+                        let read = clients[id].last_counters();
+                        if self.told.iter().zip(&read).any(|(told, read)| read > told) {
+                            self.told.iter_mut().zip(read).for_each(|(told, read)| *told = read.max(*told));
+                            read_anew = true;
+                        }
                     }
                 }
             }
+        }
+        if read_anew {
+            self.crash_now();
         }
     }
 
@@ -310,6 +319,12 @@ impl Client {
         let counter =
             |r: &String| r.strip_prefix(':')?.trim_end().parse::<i64>().ok().filter(|n| *n > COUNTER);
         self.replies().iter().rev().find_map(counter).unwrap_or(0)
+    }
+
+    /// All clients' counters as it last read them together.
+    fn last_counters(&self) -> Vec<i64> {
+        let counters = |r: &String| r.starts_with(&format!("*{CLIENTS}\r\n")).then(|| numbers(r));
+        self.replies().iter().rev().find_map(counters).unwrap_or_default()
     }
 
     /// Counts whole replies; keeps them for the checks.
@@ -430,7 +445,7 @@ const START: i64 = 100;
 fn act(choice: &mut Choice, client: &mut Client, id: usize, serial: &mut u64) {
     let account = |n: usize| format!("account:{n}");
     *serial += 1;
-    match choice.below(9) {
+    match choice.below(10) {
         // A transfer, over whatever shards the accounts live on.
         0 | 1 => {
             let (a, b) = (choice.below(ACCOUNTS), choice.below(ACCOUNTS));
@@ -482,10 +497,23 @@ fn act(choice: &mut Choice, client: &mut Client, id: usize, serial: &mut u64) {
             client.send(&["MSETNX", &format!("once:{serial}"), "1", &format!("twice:{serial}"), "2"]);
             client.send(&["DEL", &format!("once:{serial}"), &format!("twice:{serial}")]);
         }
+        // What somebody reads of others' counters, from several shards at once.
+        8 => {
+            let names: Vec<String> = (0..CLIENTS).map(|id| format!("own:{id}")).collect();
+            let mut words = vec!["MGET"];
+            words.extend(names.iter().map(String::as_str));
+            client.send(&words);
+        }
         _ => {
             client.send(&["INCR", &format!("own:{id}")]);
             client.send(&["DBSIZE"]);
             client.send(&["PING"]);
+            // An EXEC of nothing is answered in its turn; or not at all, if its key has changed.
+            if choice.one_in(2) {
+                client.send(&["WATCH", &format!("own:{}", choice.below(CLIENTS))]);
+            }
+            client.send(&["MULTI"]);
+            client.send(&["EXEC"]);
         }
     }
 }

@@ -167,6 +167,8 @@ fn start(mut settings: Settings, table: CommandTable, config_file: String) -> Re
     if let Some(line) = files::check_locked_memory(shards) {
         tracing::warn!("{line}");
     }
+    // The executor panics where io_uring is missing or forbidden; a ring of our own says what to do.
+    drop(Ring::new(RingOptions::default()).map_err(Failed::new)?);
     tracing::info!(
         "Running mode=standalone, port={}, shards={shards}. PID: {}",
         settings.port,
