@@ -370,7 +370,7 @@ impl Generator {
         self.rng.pick(&patterns).as_bytes().into()
     }
 
-    /// A relative time. Each is used once in a program and they are 100 seconds apart, so that GT and
+    /// A relative time. Each is used once in a program and they are 1000 seconds apart, so that GT and
     /// LT never depend on the milliseconds that pass between two commands.
     fn duration(&mut self, unit: u64) -> Bytes {
         let odd = [
@@ -386,13 +386,14 @@ impl Generator {
         match self.rng.below(20) {
             0..2 => self.rng.pick(&odd).as_bytes().into(),
             _ => {
-                let time = self.times.pop().expect("times for one program") * 100 * unit;
+                let time = self.times.pop().expect("times for one program") * 1000 * unit;
                 time.to_string().into_bytes()
             }
         }
     }
 
-    /// An absolute time: 50 seconds off every relative one, from a few, so that equal ones meet.
+    /// An absolute time: 500 seconds off every relative one (which leaves time for shrinking), from a
+    /// few, so that equal ones meet.
     fn unix_time(&mut self, name: &str) -> Bytes {
         let unit = if name.contains("milli") { 1000 } else { 1 };
         let odd = ["0", "-1", "1", "1000", "9223372036854775807", "-9223372036854775808", "x"];
@@ -400,7 +401,7 @@ impl Generator {
             0..3 => self.rng.pick(&odd).as_bytes().into(),
             3 => ((self.now - 50) * unit).to_string().into_bytes(),
             _ => {
-                let at = self.now / 100 * 100 + 50 + 100 * (1 + self.rng.below(40) as u64 * 100);
+                let at = self.now + 500 + 1000 * (1 + self.rng.below(40) as u64 * 100);
                 (at * unit).to_string().into_bytes()
             }
         }
