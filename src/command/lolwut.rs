@@ -10,18 +10,23 @@ const COLUMNS: usize = 66;
 const ROWS: usize = 18;
 const SIDE_MAX: i64 = 1000;
 
-/// LOLWUT [VERSION n] [columns [rows]], the whole text. Words that are no sizes change nothing. Every version draws the same kind of picture.
+/// LOLWUT [VERSION n] [columns [rows]], the whole text. Words that are no sizes change nothing,
+/// unless a version was asked for. Every version draws the same kind of picture.
 pub fn render(args: Args<'_>, seed: u64) -> Result<String, Error> {
     let mut sizes = args.from(1);
+    let mut versioned = false;
     if sizes.len() >= 2 && sizes.at(0).eq_ignore_ascii_case(b"version") {
         parse_i64(sizes.at(1)).ok_or(Error::NotInteger)?;
         sizes = sizes.from(2);
+        versioned = true;
     }
-    let side = |i: usize, usual: usize| match sizes.get(i) {
-        None => usual,
-        Some(arg) => parse_i64(arg).map_or(usual, |n| n.clamp(1, SIDE_MAX) as usize),
+    let side = |i: usize, usual: usize| match sizes.get(i).map(parse_i64) {
+        None => Ok(usual),
+        Some(Some(n)) => Ok(n.clamp(1, SIDE_MAX) as usize),
+        Some(None) if versioned => Err(Error::NotInteger),
+        Some(None) => Ok(usual),
     };
-    let picture = rings(seed, side(0, COLUMNS), side(1, ROWS));
+    let picture = rings(seed, side(0, COLUMNS)?, side(1, ROWS)?);
     Ok(format!("{picture}\nRingdove ver. {RINGDOVE_VERSION}. Redis ver. {REDIS_VERSION}\n"))
 }
 

@@ -168,6 +168,9 @@ fn store(x: &mut Exec<'_>, key: &[u8], value: &[u8], ttl: Ttl) {
             if keys.delete(key) {
                 keys.changed(key);
                 keys.effect([b"DEL", key]);
+            } else {
+                // Redis stores it for a moment: who watches the key must not EXEC.
+                keys.touched_in(keys.db, key);
             }
         }
         Ttl::At(at) => {
