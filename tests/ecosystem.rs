@@ -27,9 +27,7 @@ fn run(python: PathBuf, script: &str, args: &[&str]) {
 
 fn run_with(variable: &str, script: &str, args: &[&str]) {
     let _alone = needs::alone();
-    if let Some(python) =
-        needs::path(variable, "the interpreter of a Python environment with redis-py and Django")
-    {
+    if let Some(python) = needs::path(variable, "a Python with redis-py and Django") {
         run(python, script, args);
     }
 }
