@@ -6,7 +6,7 @@
 //! program runs, so two servers cannot disagree by a millisecond.
 
 use super::exceptions::{Compare, compare};
-use super::program::{Program, Step};
+use super::program::{Program, Step, near_time};
 use crate::support::{Bytes, Rng, Words};
 use ringdove::command::spec::{Arg, ArgKind};
 use ringdove::command::{CommandId, CommandTable};
@@ -123,7 +123,10 @@ impl Generator {
             if self.rng.chance(15) {
                 client = self.rng.below(CLIENTS);
             }
-            let words = self.step(client);
+            let mut words = self.step(client);
+            while let Some(at) = near_time(&words) {
+                words[at] = self.duration(1000);
+            }
             program.steps.push(Step { client, words });
         }
         program
