@@ -167,6 +167,9 @@ fn start(mut settings: Settings, table: CommandTable, config_file: String) -> Re
     if let Some(line) = files::check_locked_memory(shards) {
         tracing::warn!("{line}");
     }
+    if settings.disable_thp && !net::disable_huge_pages() {
+        tracing::warn!("Transparent huge pages could not be turned off: expect pauses while memory grows.");
+    }
     // The executor panics where io_uring is missing or forbidden; a ring of our own says what to do.
     drop(Ring::new(RingOptions::default()).map_err(Failed::new)?);
     tracing::info!(

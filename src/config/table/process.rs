@@ -58,7 +58,7 @@ const ROWS: &[Parameter] = &[
     Parameter::new("oom-score-adj-values", special!("<master> <replica> <child>", Arity::Exactly(3), special::parse_oom_values, special::format_oom_values, special::oom_values_lines), "0 200 800",
         "The scores for a master, a replica and a background child.").later("setting oom_score_adj is", Warn),
     Parameter::new("disable-thp", yes_no!(disable_thp), "yes",
-        "Turn transparent huge pages off for this process where the system has them on.").immutable().harmless(&["no"]).later("turning transparent huge pages off is", Warn),
+        "Turn transparent huge pages off for this process where the system has them on.").immutable(),
     Parameter::new("server_cpulist", text!(server_cpulist), "", "CPUs of the server threads, as in `taskset`.").immutable().later(PINNING, Warn),
     Parameter::new("bio_cpulist", text!(bio_cpulist), "", "CPUs of the background threads.").immutable().later(PINNING, Warn),
     Parameter::new("aof_rewrite_cpulist", text!(aof_rewrite_cpulist), "", "CPUs of the rewriting of the append only file.").immutable().later(PINNING, Warn),
