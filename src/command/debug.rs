@@ -8,6 +8,7 @@
 use super::shard_facts::{self, ShardFacts};
 use super::spec::{Group, access, flag, int, key, string};
 use super::{CommandSpec, Error, Exec, KeySpec, Merge, Run, usage};
+use super::{hash, list, set, sorted_set, stream};
 use crate::base::{glob, num::parse_i64};
 use crate::keyspace::{Keys, Ttl};
 use crate::resp::{Args, Reply};
@@ -18,20 +19,25 @@ use std::fmt::Write as _;
 /// A SHA1 that data is mixed into.
 pub type Digest = [u8; 20];
 
-/// Redis's number for the type string.
+/// Redis's numbers for the types.
 const TYPE_STRING: u32 = 0;
+const TYPE_LIST: u32 = 1;
+const TYPE_SET: u32 = 2;
+const TYPE_ZSET: u32 = 3;
+const TYPE_HASH: u32 = 4;
+const TYPE_STREAM: u32 = 6;
 
 fn sha1(bytes: &[u8]) -> Digest {
     Sha1::digest(bytes).into()
 }
 
 /// Order does not matter: what is in twice is out again.
-fn xor(digest: &mut Digest, other: &Digest) {
+pub(super) fn xor(digest: &mut Digest, other: &Digest) {
     digest.iter_mut().zip(other).for_each(|(a, b)| *a ^= b);
 }
 
 /// Order matters.
-fn mix(digest: &mut Digest, bytes: &[u8]) {
+pub(super) fn mix(digest: &mut Digest, bytes: &[u8]) {
     xor(digest, &sha1(bytes));
     *digest = sha1(digest);
 }
@@ -48,13 +54,30 @@ fn mix_value(digest: &mut Digest, entry: &Entry) {
             mix(digest, &TYPE_STRING.to_be_bytes());
             mix(digest, bytes);
         }
-        Value::Object(Object::Bytes(bytes)) => {
-            mix(digest, &TYPE_STRING.to_be_bytes());
-            mix(digest, bytes);
-        }
+        Value::Object(object) => mix_object(digest, object),
     }
     if entry.expire_at().is_some() {
         xor(digest, &sha1(b"!!expire!!"));
+    }
+}
+
+fn mix_object(digest: &mut Digest, object: &Object) {
+    let kind = match object {
+        Object::Bytes(_) => TYPE_STRING,
+        Object::List(_) => TYPE_LIST,
+        Object::Set(_) => TYPE_SET,
+        Object::SortedSet(_) => TYPE_ZSET,
+        Object::Hash(_) => TYPE_HASH,
+        Object::Stream(_) => TYPE_STREAM,
+    };
+    mix(digest, &kind.to_be_bytes());
+    match object {
+        Object::Bytes(bytes) => mix(digest, bytes),
+        Object::List(list) => list::mix_digest(list, digest),
+        Object::Set(set) => set::mix_digest(set, digest),
+        Object::SortedSet(set) => sorted_set::mix_digest(set, digest),
+        Object::Hash(hash) => hash::mix_digest(hash, digest),
+        Object::Stream(stream) => stream::mix_digest(stream, digest),
     }
 }
 
@@ -130,7 +153,7 @@ pub fn object(exec: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let (encoding, length) = match entry.value() {
         Value::Int(n) => ("int", rdb_integer_length(n)),
         Value::Bytes(bytes) => (string_encoding(entry, bytes), rdb_string_length(bytes)),
-        Value::Object(Object::Bytes(bytes)) => (string_encoding(entry, bytes), rdb_string_length(bytes)),
+        Value::Object(object) => (object.encoding(), serialized_length(object)),
     };
     let line = format!(
         "Value at:{entry:p} refcount:1 encoding:{encoding} serializedlength:{length} lru:{} \
@@ -150,12 +173,23 @@ fn string_encoding(entry: &Entry, bytes: &[u8]) -> &'static str {
 }
 
 /// Bytes of a string in an RDB file: short decimal numbers as binary, all else behind its length.
-fn rdb_string_length(bytes: &[u8]) -> usize {
+pub(super) fn rdb_string_length(bytes: &[u8]) -> usize {
     let number =
         std::str::from_utf8(bytes).ok().filter(|_| bytes.len() <= 11).and_then(|s| s.parse::<i32>().ok());
     match number.filter(|n| n.to_string().as_bytes() == bytes) {
         Some(n) => rdb_integer_length(n as i64),
         None => bytes.len() + rdb_length_length(bytes.len()),
+    }
+}
+
+fn serialized_length(object: &Object) -> usize {
+    match object {
+        Object::Bytes(bytes) => rdb_string_length(bytes),
+        Object::List(list) => list::serialized_length(list),
+        Object::Set(set) => set::serialized_length(set),
+        Object::SortedSet(set) => sorted_set::serialized_length(set),
+        Object::Hash(hash) => hash::serialized_length(hash),
+        Object::Stream(stream) => stream::serialized_length(stream),
     }
 }
 
@@ -168,7 +202,7 @@ fn rdb_integer_length(n: i64) -> usize {
     }
 }
 
-fn rdb_length_length(n: usize) -> usize {
+pub(super) fn rdb_length_length(n: usize) -> usize {
     match n {
         0..64 => 1,
         64..16_384 => 2,

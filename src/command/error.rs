@@ -20,6 +20,12 @@ pub enum Error {
     Bytes(Box<[u8]>),
 }
 
+impl From<crate::keyspace::WrongType> for Error {
+    fn from(_: crate::keyspace::WrongType) -> Error {
+        Error::WrongType
+    }
+}
+
 impl Error {
     pub const fn text(text: &'static str) -> Error {
         Error::Text(Cow::Borrowed(text))

@@ -10,13 +10,13 @@ mod scan;
 
 use super::{CommandSpec, Error};
 use crate::base::num::parse_i64;
-use crate::structure::{Entry, Object, Value};
+use crate::structure::{Entry, Value};
 
 /// The type of a value as TYPE and SCAN ... TYPE name it.
 fn type_name(entry: &Entry) -> &'static str {
     match entry.value() {
         Value::Int(_) | Value::Bytes(_) => "string",
-        Value::Object(Object::Bytes(_)) => "string",
+        Value::Object(object) => object.type_name(),
     }
 }
 

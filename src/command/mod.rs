@@ -7,15 +7,20 @@ mod error;
 pub mod facts;
 pub mod function;
 pub mod generic;
+pub mod hash;
 pub mod info;
 pub mod introspect;
+pub mod list;
 pub mod lolwut;
 pub mod memory;
 #[cfg(test)]
 mod replay_tests;
 pub mod server;
+pub mod set;
 pub mod shard_facts;
+pub mod sorted_set;
 pub mod spec;
+pub mod stream;
 pub mod string;
 mod table;
 #[cfg(test)]

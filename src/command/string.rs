@@ -15,7 +15,7 @@ use super::{CommandSpec, Error};
 use crate::base::Millis;
 use crate::base::num::parse_i64;
 use crate::resp::Reply;
-use crate::structure::{Entry, NewValue, Object, Value};
+use crate::structure::{Entry, NewValue, Value};
 
 /// A string value as it is held.
 pub(super) enum Text<'a> {
@@ -54,7 +54,7 @@ pub(super) fn as_string(entry: &Entry) -> Result<Text<'_>, Error> {
     match entry.value() {
         Value::Int(n) => Ok(Text::Int(n)),
         Value::Bytes(bytes) => Ok(Text::Bytes(bytes)),
-        Value::Object(Object::Bytes(bytes)) => Ok(Text::Bytes(bytes)),
+        Value::Object(_) => Err(Error::WrongType),
     }
 }
 

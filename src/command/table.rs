@@ -3,6 +3,7 @@
 
 use super::spec::{Begin, CommandSpec, Find, KeySpec};
 use super::{connection, debug, function, generic, server, string, transaction};
+use super::{hash, list, set, sorted_set, stream};
 use crate::resp::Args;
 
 /// Position of a command in the table: small, and the index of its statistics.
@@ -49,6 +50,11 @@ impl CommandTable {
         for family in [
             string::COMMANDS,
             generic::COMMANDS,
+            list::COMMANDS,
+            hash::COMMANDS,
+            set::COMMANDS,
+            sorted_set::COMMANDS,
+            stream::COMMANDS,
             connection::COMMANDS,
             transaction::COMMANDS,
             server::COMMANDS,

@@ -7,7 +7,7 @@ use crate::config::Settings;
 use crate::journal::{Chunk, ChunkWriter};
 use crate::keyspace::{Keys, Keyspace, Placement, Reach};
 use crate::resp::{Args, ArgsBuf, Limits, Parsed, Parser, Proto, Reply};
-use crate::structure::{Object, Value};
+use crate::structure::Value;
 
 /// One or several shards, all of them in reach of every command, and a clock that stands still.
 pub(crate) struct Bench {
@@ -135,7 +135,7 @@ impl Bench {
                         let value = match entry.value() {
                             Value::Int(n) => n.to_string().into_bytes(),
                             Value::Bytes(bytes) => bytes.to_vec(),
-                            Value::Object(Object::Bytes(bytes)) => bytes.to_vec(),
+                            Value::Object(object) => format!("{object:?}").into_bytes(),
                         };
                         state.push((db, entry.key().to_vec(), value, entry.expire_at()));
                     }

@@ -5,7 +5,7 @@
 
 use super::watch::Presence;
 use crate::base::Millis;
-use crate::structure::{Entry, Leavings, Lookup, NewValue, Table, Wheel};
+use crate::structure::{Entry, Leavings, Lookup, NewValue, Object, Table, Wheel};
 
 pub struct Db {
     table: Table,
@@ -74,21 +74,32 @@ impl Db {
     }
 
     /// Stores a value under a key, new or not. `expire` replaces the old expiry time; `None` clears it.
+    /// Hands out an old value that takes long to free.
     #[inline]
-    pub fn set(&mut self, hash: u64, key: &[u8], value: NewValue<'_>, expire: Option<Millis>, clock: u32) {
+    pub fn set(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        value: NewValue<'_>,
+        expire: Option<Millis>,
+        clock: u32,
+    ) -> Option<Box<Object>> {
         match self.table.lookup(hash, key) {
             Lookup::Found(entry) => {
+                let heavy = entry.take_heavy();
                 entry.set_value(value);
                 entry.touch(clock);
                 if expire.is_some() || entry.expire_at().is_some() {
                     refile(&mut self.wheel, &mut self.deadlines, hash, entry, expire);
                 }
+                heavy
             }
             Lookup::Vacant(vacant) => {
                 let mut entry = Entry::new(key, value, expire);
                 entry.touch(clock);
                 file(&mut self.wheel, &mut self.deadlines, hash, &mut entry);
                 vacant.insert(entry);
+                None
             }
         }
     }

@@ -2,11 +2,12 @@
 //! transaction, on several held ones. Expired keys are gone for every caller; what changes is
 //! reported once, here, and becomes the watchers' mark and the journal's effect.
 
-use super::{Keyspace, Placement};
+use super::{KeyEvent, Keyspace, Placement};
 use crate::base::{Millis, ShardId};
+use crate::config::EventClasses;
 use crate::journal::ChunkWriter;
 use crate::resp::Args;
-use crate::structure::{Entry, NewValue};
+use crate::structure::{Collection, Entry, NewValue, Value};
 
 /// The keyspaces one execution may touch.
 pub enum Reach<'a> {
@@ -24,6 +25,10 @@ pub enum Ttl {
     At(Millis),
 }
 
+/// The key holds another type than the command is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WrongType;
+
 /// A handler's view of the keys. `db` is the database the client has selected.
 pub struct Keys<'a> {
     reach: Reach<'a>,
@@ -38,6 +43,8 @@ pub struct Keys<'a> {
     changes: u64,
     own_effect: bool,
     touch_access: bool,
+    /// Classes of events that somebody asked for (`notify-keyspace-events`).
+    notify: u32,
 }
 
 impl<'a> Keys<'a> {
@@ -49,12 +56,28 @@ impl<'a> Keys<'a> {
         effects: Option<&'a mut ChunkWriter>,
     ) -> Self {
         let clock = (now / 1000) as u32 & 0xff_ffff;
-        Keys { reach, db, now, placement, effects, clock, changes: 0, own_effect: false, touch_access: true }
+        Keys {
+            reach,
+            db,
+            now,
+            placement,
+            effects,
+            clock,
+            changes: 0,
+            own_effect: false,
+            touch_access: true,
+            notify: 0,
+        }
     }
 
     /// CLIENT NO-TOUCH: looking a key up leaves its access time alone.
     pub fn set_no_touch(&mut self, on: bool) {
         self.touch_access = !on;
+    }
+
+    /// `notify-keyspace-events`: which events are kept for whoever runs the command.
+    pub fn set_notify(&mut self, classes: u32) {
+        self.notify = classes;
     }
 
     /// The keyspace that owns a key.
@@ -218,7 +241,81 @@ impl<'a> Keys<'a> {
             // An expired key's time must not be inherited.
             Ttl::Keep => keyspace.dbs[db].find(hash, key).and_then(|e| e.expire_at()).filter(|at| *at > now),
         };
-        keyspace.dbs[db].set(hash, key, value, expire, clock);
+        if let Some(heavy) = keyspace.dbs[db].set(hash, key, value, expire, clock) {
+            keyspace.bury_object(heavy);
+        }
+    }
+
+    /// The collection at a key, to read it: counts a hit or a miss, refreshes the access time.
+    pub fn read_as<C: Collection>(&mut self, key: &[u8]) -> Result<Option<&mut C>, WrongType> {
+        self.read(key).map(typed).transpose()
+    }
+
+    /// The collection at a key, to change it.
+    pub fn write_as<C: Collection>(&mut self, key: &[u8]) -> Result<Option<&mut C>, WrongType> {
+        self.write(key).map(typed).transpose()
+    }
+
+    /// The collection at a key, made if there is none. What is made must not stay empty.
+    pub fn write_or_make<C: Collection>(
+        &mut self,
+        key: &[u8],
+        make: impl FnOnce(&Placement) -> C,
+    ) -> Result<&mut C, WrongType> {
+        if !self.exists(key) {
+            let made = Box::new(make(self.placement).into_object());
+            self.set(key, NewValue::Object(made), Ttl::Clear);
+        }
+        self.write(key).map(typed).expect("made just now")
+    }
+
+    /// The collection at a key, looked at without a trace; several keys may be looked at together. A
+    /// command counts its hits with `read` first.
+    pub fn view_as<C: Collection>(&self, key: &[u8]) -> Result<Option<&C>, WrongType> {
+        match self.view(key).map(Entry::value) {
+            None => Ok(None),
+            Some(Value::Object(object)) => C::of(object).map(Some).ok_or(WrongType),
+            Some(_) => Err(WrongType),
+        }
+    }
+
+    /// The live entry at a key, looked at without a trace.
+    pub fn view(&self, key: &[u8]) -> Option<&Entry> {
+        let keyspace = match &self.reach {
+            Reach::One(keyspace) => keyspace,
+            Reach::Held(held) => {
+                let shard = self.placement.shard(key);
+                held.iter().find(|k| k.shard == shard).unwrap_or_else(|| not_held(shard))
+            }
+        };
+        let entry = keyspace.dbs[self.db].find(self.placement.hash(key), key)?;
+        entry.expire_at().is_none_or(|at| at > self.now).then_some(entry)
+    }
+
+    /// Removes a key whose collection has become empty; whether it did. Reports nothing but the event
+    /// `del`, which Redis sends after that of the command.
+    pub fn remove_if_empty<C: Collection>(&mut self, key: &[u8]) -> bool {
+        let empty = matches!(self.view_as::<C>(key), Ok(Some(it)) if it.is_empty());
+        if empty {
+            self.delete(key);
+            self.event(EventClasses::GENERIC, "del", key);
+        }
+        empty
+    }
+
+    /// Tells whoever asked for it (`notify-keyspace-events`) what happened to a key. `class` is one bit of
+    /// `EventClasses`, `name` Redis's word.
+    #[inline]
+    pub fn event(&mut self, class: u32, name: &'static str, key: &[u8]) {
+        self.event_in(self.db, class, name, key);
+    }
+
+    /// The same for a key of another database.
+    #[inline]
+    pub fn event_in(&mut self, db: usize, class: u32, name: &'static str, key: &[u8]) {
+        if self.notify & class != 0 {
+            self.owner(key).events.push(KeyEvent { db, class, name, key: key.into() });
+        }
     }
 
     /// Takes a live entry out of its database (RENAME, MOVE). Reports nothing.
@@ -233,13 +330,17 @@ impl<'a> Keys<'a> {
         let placement = self.placement;
         let hash = placement.hash(entry.key());
         let keyspace = self.owner(entry.key());
-        keyspace.dbs[db].remove(hash, entry.key());
+        if let Some(old) = keyspace.dbs[db].remove(hash, entry.key()) {
+            keyspace.bury(old);
+        }
         keyspace.dbs[db].insert(hash, entry);
     }
 
     /// Deletes a live key. Reports nothing; false when there was none.
     pub fn delete(&mut self, key: &[u8]) -> bool {
-        self.take(key).is_some()
+        let Some(entry) = self.take(key) else { return false };
+        self.owner(key).bury(entry);
+        true
     }
 
     /// Sets or clears a live key's expiry time. Reports nothing.
@@ -315,12 +416,15 @@ impl<'a> Keys<'a> {
         let keyspace = self.owner(key);
         match keyspace.dbs[db].find(hash, key)?.expire_at() {
             Some(at) if at <= now => {
-                keyspace.dbs[db].remove(hash, key);
+                if let Some(old) = keyspace.dbs[db].remove(hash, key) {
+                    keyspace.bury(old);
+                }
                 keyspace.stats.expired += 1;
                 keyspace.watch.touch(db, key, true);
                 if let Some(effects) = &mut self.effects {
                     effects.effect(db as u32, [&b"DEL"[..], key]);
                 }
+                self.event(EventClasses::EXPIRED, "expired", key);
                 None
             }
             _ => Some(hash),
@@ -331,5 +435,13 @@ impl<'a> Keys<'a> {
 fn held_mut<'b>(held: &'b mut [&mut Keyspace], shard: ShardId) -> &'b mut Keyspace {
     let at = held.iter().position(|k| k.shard == shard);
     // A command's declared keys are held before it runs; touching another is a bug in its key spec.
-    held[at.unwrap_or_else(|| panic!("a transaction touched shard {shard}, which it does not hold"))]
+    held[at.unwrap_or_else(|| not_held(shard))]
+}
+
+fn not_held(shard: ShardId) -> ! {
+    panic!("a transaction touched shard {shard}, which it does not hold")
+}
+
+fn typed<C: Collection>(entry: &mut Entry) -> Result<&mut C, WrongType> {
+    entry.object_mut().and_then(C::of_mut).ok_or(WrongType)
 }

@@ -11,13 +11,13 @@ mod placement;
 mod watch;
 
 pub use db::{Db, DbStats};
-pub use keys::{Keys, Reach, Ttl};
+pub use keys::{Keys, Reach, Ttl, WrongType};
 pub use placement::Placement;
 pub use watch::{WatchTable, WatcherId};
 
 use crate::base::{Millis, ShardId};
 use crate::journal::ChunkWriter;
-use crate::structure::{Entry, Leavings};
+use crate::structure::{Entry, Leavings, Object};
 
 /// Counters of one keyspace since start or CONFIG RESETSTAT; INFO adds them up over the shards.
 #[derive(Clone, Copy, Default, Debug)]
@@ -38,8 +38,27 @@ pub struct Keyspace {
     dbs: Box<[Db]>,
     pub watch: WatchTable,
     pub stats: KeyspaceStats,
-    /// Tables flushed with ASYNC: freed a slice per turn.
-    graveyard: Vec<Leavings>,
+    /// What happened to keys since the last look, for those who asked to be told
+    /// (`notify-keyspace-events`). Taken by whoever ran the command.
+    pub events: Vec<KeyEvent>,
+    /// Flushed tables and deleted collections: freed a slice per turn.
+    graveyard: Vec<Remains>,
+}
+
+/// Something that happened to a key, for keyspace notifications.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyEvent {
+    pub db: usize,
+    /// One bit of `config::EventClasses`.
+    pub class: u32,
+    pub name: &'static str,
+    pub key: Box<[u8]>,
+}
+
+/// Memory that is given back in slices.
+enum Remains {
+    Table(Leavings),
+    Object(Box<Object>),
 }
 
 impl Keyspace {
@@ -49,6 +68,7 @@ impl Keyspace {
             dbs: (0..databases).map(|_| Db::new(placement.hasher())).collect(),
             watch: WatchTable::default(),
             stats: KeyspaceStats::default(),
+            events: Vec::new(),
             graveyard: Vec::new(),
         }
     }
@@ -91,7 +111,7 @@ impl Keyspace {
         let removed = old.len() as u64;
         let leavings = self.dbs[db].clear();
         if lazy {
-            self.graveyard.push(leavings);
+            self.graveyard.push(Remains::Table(leavings));
         }
         self.stats.dirty += removed;
         removed
@@ -119,22 +139,60 @@ impl Keyspace {
         })
     }
 
-    /// Frees up to `budget` entries of flushed tables. True when there is more to free.
+    /// Drops an entry that was removed; a collection that takes long to free goes in slices.
+    pub fn bury(&mut self, mut entry: Entry) {
+        if let Some(object) = entry.take_heavy() {
+            self.bury_object(object);
+        }
+    }
+
+    fn bury_object(&mut self, object: Box<Object>) {
+        self.graveyard.push(Remains::Object(object));
+    }
+
+    /// Frees up to `budget` entries of flushed tables, or elements of deleted collections. True when
+    /// there is more to free.
     pub fn free_some(&mut self, budget: usize) -> bool {
-        if let Some(leavings) = self.graveyard.last_mut() {
-            let before = leavings.len();
-            leavings.free_some(budget);
-            self.stats.lazyfreed += (before - leavings.len()) as u64;
-            if leavings.is_empty() {
-                self.graveyard.pop();
+        let Some(last) = self.graveyard.pop() else { return false };
+        match last {
+            Remains::Table(mut leavings) => {
+                let mut left = budget;
+                while left > 0
+                    && let Some(mut entry) = leavings.next()
+                {
+                    left -= 1;
+                    self.stats.lazyfreed += 1;
+                    if let Some(object) = entry.take_heavy() {
+                        // Its elements are the next turns' work.
+                        self.graveyard.push(Remains::Table(leavings));
+                        self.graveyard.push(Remains::Object(object));
+                        return true;
+                    }
+                }
+                if !leavings.is_empty() {
+                    self.graveyard.push(Remains::Table(leavings));
+                }
+            }
+            Remains::Object(mut object) => {
+                if object.free_some(budget) {
+                    self.graveyard.push(Remains::Object(object));
+                } else {
+                    self.stats.lazyfreed += 1;
+                }
             }
         }
         !self.graveyard.is_empty()
     }
 
-    /// Entries of flushed tables that still hold memory (`lazyfree_pending_objects`).
+    /// Keys that still hold memory although they are gone (`lazyfree_pending_objects`).
     pub fn lazyfree_pending(&self) -> usize {
-        self.graveyard.iter().map(Leavings::len).sum()
+        self.graveyard
+            .iter()
+            .map(|remains| match remains {
+                Remains::Table(leavings) => leavings.len(),
+                Remains::Object(_) => 1,
+            })
+            .sum()
     }
 
     /// Removes keys whose time has come, at most `budget` steps of work over all databases. Returns
@@ -143,13 +201,14 @@ impl Keyspace {
     pub fn expire_some(&mut self, now: Millis, budget: usize, mut effects: Option<&mut ChunkWriter>) -> bool {
         let mut behind = false;
         for index in 0..self.dbs.len() {
-            let Keyspace { dbs, watch, stats, .. } = self;
+            let Keyspace { dbs, watch, stats, graveyard, .. } = self;
             let db = &mut dbs[index];
             if db.expires() == 0 {
                 continue;
             }
-            let more = db.pop_expired(now, budget, |entry: Entry| {
+            let more = db.pop_expired(now, budget, |mut entry: Entry| {
                 stats.expired += 1;
+                graveyard.extend(entry.take_heavy().map(Remains::Object));
                 watch.touch(index, entry.key(), true);
                 if let Some(effects) = &mut effects {
                     effects.effect(index as u32, [&b"DEL"[..], entry.key()]);

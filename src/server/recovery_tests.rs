@@ -6,7 +6,7 @@ use crate::keyspace::Keyspace;
 use crate::resp::ArgsBuf;
 use crate::session::JournalMarks;
 use crate::shard::run_every;
-use crate::structure::{Object, Value};
+use crate::structure::Value;
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -167,7 +167,7 @@ impl Server {
                     let value = match entry.value() {
                         Value::Int(n) => n.to_string().into_bytes(),
                         Value::Bytes(bytes) => bytes.to_vec(),
-                        Value::Object(Object::Bytes(bytes)) => bytes.to_vec(),
+                        Value::Object(object) => format!("{object:?}").into_bytes(),
                     };
                     keys.push((db, entry.key().to_vec(), value, entry.expire_at()));
                 }

@@ -145,6 +145,7 @@ fn run_handler(
     let from = out.len();
     let mut keys = Keys::new(reach, job.db, job.now, env.placement, effects);
     keys.set_no_touch(job.view.no_touch);
+    keys.set_notify(env.settings.notify_keyspace_events.0);
     let reply = Reply::new(out, job.proto);
     let mut exec = Exec { keys, reply, settings: env.settings, random: job.random, client: job.view };
     let result = if env.over_limit && env.table.spec(job.command).has(flag::DENYOOM) {

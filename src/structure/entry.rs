@@ -19,6 +19,7 @@
 //! [`Entry::replace`], or remove, rename and insert. Called by `keyspace` and the table.
 #![allow(unsafe_code)]
 
+use super::Object;
 use super::heap::good_size;
 use super::prefetch::prefetch;
 use block::{ADDRESS, GRAIN, HEADER, Header, Kind, LRU_MASK, MARK_SHIFT, SHORT_KEY_MAX, Staged};
@@ -35,15 +36,8 @@ const END: usize = 55;
 /// The wheel handle of a key that is in no wheel.
 pub const NO_WHEEL_HANDLE: u32 = u32::MAX;
 
-/// A value that does not lie in its entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Object {
-    /// A string that is large.
-    Bytes(Vec<u8>),
-}
-
 /// What a key holds, to look at. Strings are [`Value::Bytes`] wherever they lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
     Int(i64),
     Bytes(&'a [u8]),
@@ -188,6 +182,7 @@ impl Entry {
             Kind::Int => Value::Int(self.int(header)),
             Kind::Object => match self.object_ref(header) {
                 Object::Bytes(bytes) => Value::Bytes(bytes),
+                collection => Value::Object(collection),
             },
         }
     }
@@ -230,6 +225,24 @@ impl Entry {
         let header = self.header();
         // SAFETY: the entry owns the object and `&mut self` is the only way to it.
         header.has(Header::OBJECT).then(|| unsafe { &mut *self.object_address(header) })
+    }
+
+    /// Takes a collection out and leaves a zero, for a value that is about to be replaced or
+    /// dropped and would take long to free. None if it is not such a one.
+    pub fn take_heavy(&mut self) -> Option<Box<Object>> {
+        let header = self.header();
+        if !header.has(Header::OBJECT) || !self.object_ref(header).is_heavy() {
+            return None;
+        }
+        let object = self.object_address(header);
+        let width = header.val_len();
+        self.set_header(header.with_value(Header::INT, width, header.slack()));
+        // SAFETY: an int of the pointer's width takes its place. The header no longer knows the object, so
+        // this is its one owner.
+        unsafe {
+            self.block().add(self.value_at(header)).cast::<i64>().write_unaligned(0);
+            Some(Box::from_raw(object))
+        }
     }
 
     /// A string that was changed in place, which OBJECT ENCODING calls raw whatever its length.
@@ -471,7 +484,7 @@ impl Entry {
     pub fn bytes_allocated(&self) -> usize {
         let header = self.header();
         let object = match self.object() {
-            Some(Object::Bytes(bytes)) => good_size(size_of::<Object>()) + good_size(bytes.capacity()),
+            Some(object) => object.bytes_allocated(),
             None => 0,
         };
         good_size(self.capacity(header)) + object

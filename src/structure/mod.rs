@@ -6,11 +6,27 @@
 //! `command`; nothing here may block, allocate without bound in one call, or read time.
 
 pub mod entry;
+pub mod hash;
 pub mod heap;
+pub mod list;
+pub mod listpack;
+pub mod object;
 mod prefetch;
+pub mod set;
+pub mod sorted_set;
+pub mod stream;
 pub mod table;
+mod thin;
 pub mod wheel;
 
-pub use entry::{Entry, NewValue, Object, Value};
+pub use entry::{Entry, NewValue, Value};
+pub use hash::Hash;
+pub use list::List;
+pub use listpack::{Item, Listpack};
+pub use object::{Collection, Object};
+pub use set::Set;
+pub use sorted_set::SortedSet;
+pub use stream::Stream;
 pub use table::{Leavings, Lookup, Table};
+pub use thin::ThinBuf;
 pub use wheel::Wheel;

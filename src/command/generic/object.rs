@@ -6,7 +6,7 @@ use crate::command::{Error, Exec};
 use crate::config::Settings;
 use crate::config::words::MaxmemoryPolicy;
 use crate::resp::Args;
-use crate::structure::{Entry, Object, Value};
+use crate::structure::{Entry, Value};
 
 /// Longest string that Redis keeps in one piece with its header.
 const EMBSTR_MAX: usize = 44;
@@ -24,7 +24,7 @@ fn encoding_name(entry: &Entry) -> &'static str {
     let length = match entry.value() {
         Value::Int(_) => return "int",
         Value::Bytes(bytes) => bytes.len(),
-        Value::Object(Object::Bytes(bytes)) => bytes.len(),
+        Value::Object(object) => return object.encoding(),
     };
     if entry.is_raw() || length > EMBSTR_MAX { "raw" } else { "embstr" }
 }

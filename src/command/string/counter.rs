@@ -31,7 +31,7 @@ fn decrby(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
 /// Adds to the integer under a key (absent: 0), keeping its expiry time.
 fn add(x: &mut Exec<'_>, key: &[u8], by: i64) -> Result<(), Error> {
     let sum = x.keys.write_with(key, |entry| {
-        let Some(entry) = entry else { return Ok(None) };
+        let Some(entry) = entry else { return Ok::<_, Error>(None) };
         let old = match as_string(entry)? {
             Text::Int(n) => n,
             Text::Bytes(bytes) => parse_i64(bytes).ok_or(Error::NotInteger)?,

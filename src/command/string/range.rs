@@ -23,7 +23,7 @@ fn append(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let (key, tail) = (args.at(1), args.at(2));
     let (settings, replayed) = (x.settings, x.client.replayed);
     let grown = x.keys.write_with(key, |entry| {
-        let Some(entry) = entry else { return Ok(None) };
+        let Some(entry) = entry else { return Ok::<_, Error>(None) };
         let length = as_string(entry)?.len();
         if !replayed {
             check_length(settings, length, tail.len())?;

@@ -6,7 +6,8 @@
 //! stands in docs/decisions/memory-per-key.md.
 #![allow(unsafe_code)]
 
-use super::{INLINE_MAX, NewValue, Object};
+use super::{INLINE_MAX, NewValue};
+use crate::structure::Object;
 use crate::structure::heap::good_size;
 use std::alloc::{Layout, alloc, handle_alloc_error};
 use std::ptr;

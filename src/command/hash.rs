@@ -1,0 +1,17 @@
+//! Hashes.
+
+use super::CommandSpec;
+use super::debug::{Digest, mix};
+use crate::structure::Hash;
+
+/// Mixes the elements into DEBUG DIGEST.
+pub(super) fn mix_digest(_it: &Hash, digest: &mut Digest) {
+    mix(digest, b"");
+}
+
+/// Bytes in an RDB file, uncompressed (DEBUG OBJECT).
+pub(super) fn serialized_length(_it: &Hash) -> usize {
+    0
+}
+
+pub const COMMANDS: &[CommandSpec] = &[];
