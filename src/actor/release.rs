@@ -5,8 +5,8 @@
 //! its order.
 
 use super::input::redacted;
-use super::{Actor, attention_bit, planted};
-use crate::base::Millis;
+use super::{Actor, attention_bit};
+use crate::base::{Millis, planted};
 use crate::command::flag;
 use crate::journal::Chunk;
 use crate::resp::{Args, Reply};
@@ -49,6 +49,9 @@ impl Actor {
             self.sleep_micros = self.node.sleeps_for(now_micros);
         }
         self.take_back_loan();
+        if !self.deadlines.is_empty() {
+            self.end_waits();
+        }
     }
 
     /// Does the turn's work after harvest, up to the release of replies. True if there was any.
@@ -65,6 +68,14 @@ impl Actor {
         self.run_ready_holds();
         self.take_answers();
         self.expire_and_free(EXPIRE_PER_TURN, FREE_PER_TURN);
+        if !self.served.is_empty() {
+            self.deliver();
+            // A turn sooner than they would go otherwise.
+            self.push_out();
+        }
+        if !self.unplaced.is_empty() {
+            self.place_owed();
+        }
         self.hand_over_effects();
         self.wake_others();
         self.release();
@@ -88,6 +99,9 @@ impl Actor {
         }
         if engine.keyspace.free_some(free) {
             self.turn_worked = true;
+        }
+        if engine.keyspace.blocked.is_stirred() {
+            self.serve_here();
         }
     }
 
@@ -232,6 +246,9 @@ impl Actor {
         session.sending = false;
         session.in_flight = 0;
         session.bytes_out += bytes as u64;
+        if !session.owed.is_empty() {
+            session.settle_owed();
+        }
         if session.releasable > 0 || session.is(state::CLOSING) {
             self.note_sendable(key);
         }
@@ -256,6 +273,7 @@ impl Actor {
 
     /// Ends a connection: at once, or, if it is the one that asked, after its reply.
     pub(super) fn close_now(&mut self, key: usize, asker: u64) {
+        self.stop_waiting(key);
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.set(state::CLOSING, true);
         if session.id as u32 == asker as u32 {
@@ -332,7 +350,8 @@ impl Actor {
             bytes += session.buffer_bytes();
             largest_in = largest_in.max(session.input.capacity());
             largest_out = largest_out.max(session.output_bytes());
-            if timeout > 0 && now.saturating_sub(session.last_active) > timeout && !session.is(state::MONITOR)
+            let spared = state::MONITOR | state::BLOCKED;
+            if timeout > 0 && now.saturating_sub(session.last_active) > timeout && !session.is(spared)
             {
                 close.push(key);
             }

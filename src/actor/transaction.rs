@@ -3,15 +3,17 @@
 //! An EXEC takes the cheapest form that fits: here at once; as a unit on one other shard; as units on
 //! several shards, when no command needs a value of another shard; or holding the keyspaces concerned.
 
-use super::{Actor, env, planted};
-use crate::base::ShardId;
-use crate::command::{CommandId, Merge, Run, flag};
-use crate::keyspace::Keyspace;
+use super::{Actor, env};
+use crate::base::{ShardId, planted};
+use crate::command::{ClientView, CommandId, Merge, Run, acl, flag};
+use crate::keyspace::{Keys, Keyspace, Reach, Ready, Waiter};
 use crate::resp::{Args, ArgsBuf, Proto, Reply};
 use crate::router::{self, Gather, Pieces, Plan, ShardSet};
 use crate::session::commands::SessionRun;
 use crate::session::{Multi, state};
-use crate::shard::{Engine, Head, Hold, Job, Kind, ReplyTo, run_every, run_held};
+use crate::shard::{
+    Engine, Env, Head, Hold, Job, Kind, ReplyTo, Server, run_every, run_held, run_job,
+};
 use std::ops::DerefMut;
 use std::sync::Arc;
 
@@ -21,7 +23,14 @@ pub(super) struct OpenHold {
     key: usize,
     client: u64,
     slot: u32,
-    program: Program,
+    what: Held,
+}
+
+/// What a transaction does with the keyspaces it holds.
+enum Held {
+    Program(Program),
+    /// The command of a client that waits, with the key it moves something to in reach.
+    Again(Arc<Waiter>),
 }
 
 impl OpenHold {
@@ -35,6 +44,8 @@ struct Program {
     commands: Vec<(CommandId, ArgsBuf)>,
     /// The reply is an array of the commands' replies.
     exec: bool,
+    /// Its only command may find nothing, and wait.
+    may_wait: bool,
     /// Fails if a key this client watches has changed.
     watcher: Option<u64>,
     db: usize,
@@ -131,12 +142,13 @@ impl Actor {
             self.tally().watching.sub(1);
         }
         let session = &self.sessions[key];
+        let proto = session.proto;
         let program =
-            Program { commands: multi.queued, exec: true, watcher, db: session.db, proto: session.proto };
+            Program { commands: multi.queued, exec: true, may_wait: false, watcher, db: session.db, proto };
         match form {
             Form::Here => self.exec_here(key, program),
             Form::Units => self.exec_units(key, &shards, program),
-            Form::Hold => self.hold(key, shards, program),
+            Form::Hold => self.hold(key, shards, Held::Program(program)),
         }
         self.count(key, id, Args::new(&[], &[]), true);
     }
@@ -159,11 +171,17 @@ impl Actor {
         let node = Arc::clone(&self.node);
         let mut shards = watched.clone();
         let mut independent = true;
+        let mut fed = ShardSet::default();
         let mut session_state = false;
         for (id, args) in queued {
             let spec = node.table.spec(*id);
             match router::plan(spec, args.as_args(), &node.placement) {
-                Ok(Plan::One(shard)) => shards.insert(shard),
+                Ok(Plan::One(shard)) => {
+                    shards.insert(shard);
+                    if spec.has(flag::WRITE) && spec.acl & FEEDING != 0 {
+                        fed.insert(shard);
+                    }
+                }
                 Ok(Plan::Split(some)) => shards.extend(&some),
                 Ok(Plan::Hold(some)) => {
                     independent = false;
@@ -188,6 +206,10 @@ impl Actor {
         if shards.as_slice().is_empty() {
             shards.insert(self.me);
         }
+        // Who waits for keys of several shards gets what came first: one place must know what that was.
+        if fed.as_slice().len() > 1 && node.has_spread_waiters() {
+            independent = false;
+        }
         let one_place = shards.single().is_some() || watched.as_slice().is_empty();
         if independent && !session_state && one_place { (Form::Units, shards) } else { (Form::Hold, shards) }
     }
@@ -200,7 +222,7 @@ impl Actor {
         let mut out = Vec::new();
         {
             let mut mine = node.cells[self.me as usize].claim().expect("just lent");
-            self.run_program(key, program, 0, &mut [&mut *mine], &mut out);
+            self.run_program(key, 0, &program, 0, &mut [&mut *mine], &mut out);
         }
         self.owner.run();
         self.answer(key, |to, _| to.extend_from_slice(&out));
@@ -329,49 +351,62 @@ impl Actor {
 
     /// A single command over keys of several shards that depend on each other (RENAME, MSETNX).
     pub(super) fn hold_command(&mut self, key: usize, shards: ShardSet, id: CommandId, args: Args<'_>) {
+        let may_wait = self.may_wait(id, args);
         let session = &self.sessions[key];
         let program = Program {
             commands: vec![(id, args.into())],
             exec: false,
+            may_wait,
             watcher: None,
             db: session.db,
             proto: session.proto,
         };
-        self.hold(key, shards, program);
+        self.hold(key, shards, Held::Program(program));
+    }
+
+    /// Runs a waiting client's command once more, over everything it needs.
+    pub(super) fn hold_again(&mut self, key: usize, shards: ShardSet, waiter: Arc<Waiter>) {
+        self.hold(key, shards, Held::Again(waiter));
     }
 
     /// Runs a program while holding whole keyspaces: at once, if they can be had; else from places in
     /// their inboxes, when all have been lent.
-    fn hold(&mut self, key: usize, shards: ShardSet, program: Program) {
-        let program = match self.hold_at_once(key, &shards, program) {
-            None => return,
-            Some(program) => program,
-        };
-        let hold = Arc::new(Hold::new(self.node.next_unit(), self.me, shards.as_slice().to_vec()));
+    fn hold(&mut self, key: usize, shards: ShardSet, what: Held) {
         let session = &mut self.sessions[key];
-        let slot = session.pending.reserve(session.is(state::REPLY_OFF | state::REPLY_SKIP));
-        session.set(state::GATED, true);
-        let client = session.id;
+        let (client, silent) = (session.id, session.is(state::REPLY_OFF | state::REPLY_SKIP));
+        let slot = match &what {
+            Held::Program(_) => session.pending.reserve(silent),
+            Held::Again(waiter) => waiter.asker.seat.slot,
+        };
+        if matches!(&what, Held::Program(program) if program.may_wait) {
+            self.gate(key, slot);
+        }
+        let what = match self.hold_at_once(key, slot, &shards, what) {
+            None => return,
+            Some(what) => what,
+        };
+        self.sessions[key].set(state::GATED, true);
+        let hold = Arc::new(Hold::new(self.node.next_unit(), self.me, shards.as_slice().to_vec()));
         self.mark_unpushed(key);
         for shard in hold.shards.clone() {
             self.parcel(shard).push_bare(ReplyTo::default(), Kind::Hold(Arc::clone(&hold)));
         }
-        self.holds.push(OpenHold { hold, key, client, slot, program });
+        self.holds.push(OpenHold { hold, key, client, slot, what });
     }
 
     /// Borrows every other shard concerned, if all of them sleep with nothing before us, and runs. Gives
-    /// the program back if not.
+    /// back what was to be run if not.
     ///
     /// The own inbox is held with the others: somebody may have taken places here and there since
     /// `local_ready` looked, had his part there run on a keyspace he borrowed himself, and still wait
     /// here. Running now would come after his one part and before his other.
-    fn hold_at_once(&mut self, key: usize, shards: &ShardSet, program: Program) -> Option<Program> {
+    fn hold_at_once(&mut self, key: usize, slot: u32, shards: &ShardSet, what: Held) -> Option<Held> {
         if self.sessions[key].unpushed {
-            return Some(program);
+            return Some(what);
         }
         let mine = shards.as_slice().contains(&self.me);
         if mine && !self.local_ready() {
-            return Some(program);
+            return Some(what);
         }
         let node = Arc::clone(&self.node);
         let others = shards.as_slice().iter().map(|s| *s as usize).filter(|j| *j != self.me as usize);
@@ -380,14 +415,14 @@ impl Actor {
             let all = shards.as_slice().iter().map(|s| *s as usize);
             let places = crate::bridge::Places::hold(&node.inboxes, all);
             if mine && !places.is_empty(self.me as usize) {
-                return Some(program);
+                return Some(what);
             }
             for j in others {
                 let engine = if places.is_empty(j) { node.cells[j].try_borrow() } else { None };
                 match engine {
                     Some(engine) => borrowed.push(engine),
                     // Those borrowed so far go back untouched.
-                    None => return Some(program),
+                    None => return Some(what),
                 }
             }
         }
@@ -395,13 +430,13 @@ impl Actor {
             self.owner.lend();
             node.cells[self.me as usize].claim().expect("just lent")
         });
-        let mut out = Vec::new();
+        let unit = self.node.next_unit();
         {
             let mut own = own;
             let mut engines: Vec<&mut Engine> = borrowed.iter_mut().map(|e| e.deref_mut()).collect();
             engines.extend(own.as_deref_mut());
             engines.sort_by_key(|e| e.keyspace.shard);
-            self.run_program(key, program, self.node.next_unit(), &mut engines, &mut out);
+            self.run_held(key, slot, what, unit, &mut engines);
         }
         if mine {
             self.owner.run();
@@ -410,13 +445,40 @@ impl Actor {
             // Before the keyspace goes back: its owner's next chunk must come after this one.
             self.send_chunk(engine.effects_to_send());
         }
-        self.answer(key, |to, _| to.extend_from_slice(&out));
         None
+    }
+
+    /// Runs a transaction of a session that is still there, and answers it.
+    fn run_held(&mut self, key: usize, slot: u32, what: Held, unit: u64, engines: &mut [&mut Engine]) {
+        let mut out = Vec::new();
+        let waiter = match &what {
+            Held::Program(program) => self.run_program(key, slot, program, unit, engines, &mut out),
+            // It has gone, or waits on.
+            Held::Again(waiter) if !self.run_waiter(waiter, unit, engines, &mut out) => return,
+            Held::Again(_) => None,
+        };
+        match what {
+            Held::Program(program) if program.may_wait => match waiter {
+                Some(waiter) => self.blocks(key, waiter),
+                None => {
+                    let (id, args) = &program.commands[0];
+                    let undo = self.undo(*id, args.as_args(), program.db as u16, &out);
+                    self.finish_wait(key, slot, &out, undo);
+                }
+            },
+            Held::Again(_) => self.finish_wait(key, slot, &out, None),
+            Held::Program(_) => {
+                let Some(session) = self.sessions.get_mut(key) else { return };
+                session.pending.fill(slot, &out, &mut session.out);
+                self.note_output(key);
+                self.open_gate(key);
+            }
+        }
     }
 
     /// All keyspaces of a transaction have been lent: run it and give them back.
     pub(super) fn run_hold(&mut self, open: OpenHold) {
-        let OpenHold { hold, key, client, slot, program } = open;
+        let OpenHold { hold, key, client, slot, what } = open;
         let node = Arc::clone(&self.node);
         let mut lent: Vec<_> = hold
             .shards
@@ -424,18 +486,20 @@ impl Actor {
             .map(|j| node.cells[*j as usize].claim().expect("lent to this transaction"))
             .collect();
         let alive = self.sessions.get(key).is_some_and(|s| s.id == client);
-        let mut out = Vec::new();
         let mut engines: Vec<&mut Engine> = lent.iter_mut().map(|e| e.deref_mut()).collect();
-        if alive {
-            self.run_program(key, program, hold.id, &mut engines, &mut out);
-        } else {
-            // Sequenced is sequenced: a client that has gone only loses the reply.
-            let mut gone = crate::session::Session::new(client, Default::default(), self.now);
-            gone.db = program.db;
-            let stand_in = self.sessions.insert(gone);
-            self.run_program(stand_in, program, hold.id, &mut engines, &mut out);
-            self.sessions.remove(stand_in);
-            self.with_output.retain(|k| *k != stand_in);
+        match what {
+            what if alive => self.run_held(key, slot, what, hold.id, &mut engines),
+            // Sequenced is sequenced: a client that has gone only loses the reply. But nothing is popped for
+            // it by a command that would have waited.
+            Held::Program(program) if !program.may_wait => {
+                let mut gone = crate::session::Session::new(client, Default::default(), self.now);
+                gone.db = program.db;
+                let stand_in = self.sessions.insert(gone);
+                self.run_program(stand_in, slot, &program, hold.id, &mut engines, &mut Vec::new());
+                self.sessions.remove(stand_in);
+                self.with_output.retain(|k| *k != stand_in);
+            }
+            _ => {}
         }
         drop(lent);
         for j in &hold.shards {
@@ -445,22 +509,70 @@ impl Actor {
                 node.wakes[*j as usize].wake();
             }
         }
-        if alive && let Some(session) = self.sessions.get_mut(key) {
-            session.pending.fill(slot, &out, &mut session.out);
-            self.note_output(key);
-            self.open_gate(key);
-        }
     }
 
-    /// Runs a program on the keyspaces it holds (ascending by shard) and writes its whole reply.
-    fn run_program(
+    /// Runs a waiting client's command again, if there is something for it still; whether there was.
+    fn run_waiter(
         &mut self,
-        key: usize,
-        program: Program,
+        waiter: &Arc<Waiter>,
         unit: u64,
         engines: &mut [&mut Engine],
         out: &mut Vec<u8>,
-    ) {
+    ) -> bool {
+        if !waiter.is_moving() {
+            return false;
+        }
+        let node = Arc::clone(&self.node);
+        let asker = waiter.asker;
+        let held = engines.iter_mut().map(|e| &mut e.keyspace).collect();
+        let keys = Keys::new(Reach::Held(held), asker.db as usize, self.now, &node.placement, None);
+        if (waiter.wait.ready)(&keys, &waiter.wait, 0) != Ready::Yes {
+            waiter.stay();
+            return false;
+        }
+        waiter.moved();
+        self.tally().waits_ended.add(1);
+        let parts = engines.len() as u16;
+        engines.iter_mut().for_each(|e| e.begin_unit(unit, parts));
+        let view = ClientView { no_touch: asker.no_touch, ..ClientView::default() };
+        let (db, now, proto, random) = (asker.db as usize, self.now, asker.proto, self.random());
+        let job = Job { command: asker.command, db, now, proto, view, random };
+        let env = Env { over_limit: false, ..env!(self) };
+        run_over(env, engines, job, waiter.wait.line(0).as_args(), out);
+        engines.iter_mut().for_each(|e| e.end_unit());
+        // This also lets those come who stand behind it.
+        engines.iter_mut().for_each(|e| e.keyspace.blocked.forget(waiter));
+        self.serve_held(engines);
+        self.note_depends(engines);
+        true
+    }
+
+    /// Serves those who wait for keys that a transaction has made ready.
+    fn serve_held(&mut self, engines: &mut [&mut Engine]) {
+        if engines.iter().all(|e| !e.keyspace.blocked.is_stirred()) {
+            return;
+        }
+        if planted!(HoldServesNobody) {
+            engines.iter_mut().for_each(|e| while e.keyspace.blocked.take_ready().is_some() {});
+            return;
+        }
+        engines.iter_mut().for_each(|e| e.keyspace.blocked.set_stamp(u32::MAX));
+        let (env, now, random, ticks) = (env!(self), self.now, self.random, self.ticks);
+        Server { env, now, random, ticks, served: &mut self.served }.serve_held(engines);
+        engines.iter_mut().for_each(|e| e.keyspace.blocked.set_stamp(0));
+    }
+
+    /// Runs a program on the keyspaces it holds (ascending by shard) and writes its whole reply. A waiter
+    /// instead, if its only command found nothing and waits.
+    fn run_program(
+        &mut self,
+        key: usize,
+        slot: u32,
+        program: &Program,
+        unit: u64,
+        engines: &mut [&mut Engine],
+        out: &mut Vec<u8>,
+    ) -> Option<Arc<Waiter>> {
         let node = Arc::clone(&self.node);
         if let Some(client) = program.watcher {
             let mut dirty = false;
@@ -470,7 +582,8 @@ impl Actor {
             }
             if dirty {
                 self.note_depends(engines);
-                return Reply::new(out, program.proto).null_array();
+                Reply::new(out, program.proto).null_array();
+                return None;
             }
         }
         let write = program.commands.iter().any(|(id, _)| node.table.spec(*id).has(flag::WRITE));
@@ -480,11 +593,20 @@ impl Actor {
         if program.exec {
             Reply::new(out, program.proto).array(program.commands.len());
         }
-        for (id, args) in &program.commands {
+        for (number, (id, args)) in program.commands.iter().enumerate() {
+            // Keys are served in the order in which they become ready, wherever they live.
+            engines.iter_mut().for_each(|e| e.keyspace.blocked.set_stamp(number as u32));
             self.run_in_program(key, program.exec, *id, args.as_args(), engines, out);
         }
         engines.iter_mut().for_each(|e| e.end_unit());
+        let wanted = engines.first_mut().and_then(|lead| lead.keyspace.blocked.take_wanted());
+        let waiter = wanted.map(|wait| {
+            let id = program.commands[0].0;
+            self.register_held(key, slot, id, *wait, engines)
+        });
+        self.serve_held(engines);
         self.note_depends(engines);
+        waiter
     }
 
     fn note_depends(&mut self, engines: &[&mut Engine]) {
@@ -532,16 +654,7 @@ impl Actor {
                 }
             },
             Run::Keys(_) | Run::Split(..) => {
-                let env = env!(self);
-                if let [engine] = engines {
-                    ok = crate::shard::run_job(env, engine, job, args, out);
-                } else {
-                    let (lead, rest) = engines.split_first_mut().expect("at least one keyspace is held");
-                    let Engine { keyspace, effects, journaling } = &mut **lead;
-                    let mut held: Vec<&mut Keyspace> = vec![keyspace];
-                    held.extend(rest.iter_mut().map(|e| &mut e.keyspace));
-                    ok = run_held(env, held, journaling.then_some(effects), job, args, out);
-                }
+                ok = run_over(env!(self), engines, job, args, out);
             }
             Run::Cursor(_) => {
                 let shard = match router::plan(spec, args, &node.placement) {
@@ -654,6 +767,21 @@ impl Actor {
         }
     }
 }
+
+/// Runs one command over all keyspaces that are held; what it leaves for the journal is the first's.
+fn run_over(env: Env<'_>, engines: &mut [&mut Engine], job: Job, args: Args<'_>, out: &mut Vec<u8>) -> bool {
+    if let [engine] = engines {
+        return run_job(env, engine, job, args, out);
+    }
+    let (lead, rest) = engines.split_first_mut().expect("at least one keyspace is held");
+    let Engine { keyspace, effects, journaling } = &mut **lead;
+    let mut held: Vec<&mut Keyspace> = vec![keyspace];
+    held.extend(rest.iter_mut().map(|e| &mut e.keyspace));
+    run_held(env, held, journaling.then_some(effects), job, args, out)
+}
+
+/// Commands that may bring what somebody waits for.
+const FEEDING: u32 = acl::LIST | acl::SORTEDSET | acl::STREAM | acl::GEO | acl::KEYSPACE;
 
 enum Form {
     Here,

@@ -1,15 +1,17 @@
 //! Floor 3: what commands touch. One `Keyspace` is everything one shard owns: its part of every
-//! database, the expiry wheels, the WATCH table, counters. Exactly one thread acts on it at a time
-//! (`bridge::cell`); commands reach it through `Keys`, which knows whether they run on one keyspace
-//! or on several that a transaction holds.
+//! database, the expiry wheels, the tables of who watches and who waits for keys, counters. Exactly one
+//! thread acts on it at a time (`bridge::cell`); commands reach it through `Keys`, which knows whether
+//! they run on one keyspace or on several that a transaction holds.
 //!
 //! Pure: time is an argument, randomness is an argument, nothing here does I/O.
 
+pub mod blocked;
 mod db;
 mod keys;
 mod placement;
 mod watch;
 
+pub use blocked::{BlockedTable, Ready, Wait, WaitKey, Waiter};
 pub use db::{Db, DbStats};
 pub use keys::{Keys, Reach, Ttl, WrongType};
 pub use placement::Placement;
@@ -37,6 +39,7 @@ pub struct Keyspace {
     pub shard: ShardId,
     dbs: Box<[Db]>,
     pub watch: WatchTable,
+    pub blocked: BlockedTable,
     pub stats: KeyspaceStats,
     /// What happened to keys since the last look, for those who asked to be told
     /// (`notify-keyspace-events`). Taken by whoever ran the command.
@@ -67,6 +70,7 @@ impl Keyspace {
             shard,
             dbs: (0..databases).map(|_| Db::new(placement.hasher())).collect(),
             watch: WatchTable::default(),
+            blocked: BlockedTable::default(),
             stats: KeyspaceStats::default(),
             events: Vec::new(),
             graveyard: Vec::new(),
@@ -100,6 +104,7 @@ impl Keyspace {
             );
         }
         dbs.swap(a, b);
+        [a, b].into_iter().for_each(|db| self.blocked.touch_db(db));
     }
 
     /// Empties a database and returns how many keys it had. With `lazy` the memory is given back in
@@ -114,6 +119,7 @@ impl Keyspace {
             self.graveyard.push(Remains::Table(leavings));
         }
         self.stats.dirty += removed;
+        self.blocked.touch_db(db);
         removed
     }
 
@@ -201,7 +207,7 @@ impl Keyspace {
     pub fn expire_some(&mut self, now: Millis, budget: usize, mut effects: Option<&mut ChunkWriter>) -> bool {
         let mut behind = false;
         for index in 0..self.dbs.len() {
-            let Keyspace { dbs, watch, stats, graveyard, .. } = self;
+            let Keyspace { dbs, watch, blocked, stats, graveyard, .. } = self;
             let db = &mut dbs[index];
             if db.expires() == 0 {
                 continue;
@@ -210,6 +216,7 @@ impl Keyspace {
                 stats.expired += 1;
                 graveyard.extend(entry.take_heavy().map(Remains::Object));
                 watch.touch(index, entry.key(), true);
+                blocked.touch(index, entry.key());
                 if let Some(effects) = &mut effects {
                     effects.effect(index as u32, [&b"DEL"[..], entry.key()]);
                 }

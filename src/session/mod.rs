@@ -4,6 +4,7 @@
 //!
 //! Pure: a session knows no socket. Bytes are brought to it and taken from it by the shard's driver.
 
+mod blocked;
 pub mod commands;
 mod journal_mark;
 mod latency;
@@ -12,6 +13,7 @@ mod node;
 mod pending;
 mod slowlog;
 
+pub use blocked::{Blocked, Owed};
 pub use journal_mark::JournalMarks;
 pub use latency::{LatencyMonitor, Spike, Spikes};
 pub use multi::Multi;
@@ -43,6 +45,8 @@ pub mod state {
     pub const NO_TOUCH: u32 = 1 << 8;
     /// Waits for the end of a CLIENT PAUSE.
     pub const PAUSED: u32 = 1 << 9;
+    /// Waits for a key (always with GATED, which holds its input).
+    pub const BLOCKED: u32 = 1 << 10;
 
     /// What takes a command off the fast path.
     pub const SLOW: u32 = NEEDS_AUTH
@@ -110,6 +114,10 @@ pub struct Session {
     /// Soft output limit exceeded since.
     pub soft_limit_since: Option<Millis>,
     pub multi: Option<Box<Multi>>,
+    /// A blocking command that has no reply yet.
+    pub blocked: Option<Box<Blocked>>,
+    /// Pops whose replies the kernel has not taken.
+    pub owed: Vec<Owed>,
     /// Keys under WATCH, with their database: which shards an EXEC must ask.
     pub watching: Vec<(usize, Box<[u8]>)>,
     pub commands_run: u64,
@@ -147,6 +155,8 @@ impl Session {
             in_flight: 0,
             soft_limit_since: None,
             multi: None,
+            blocked: None,
+            owed: Vec::new(),
             watching: Vec::new(),
             commands_run: 0,
             bytes_in: 0,

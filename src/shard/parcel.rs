@@ -11,6 +11,7 @@
 
 use crate::base::{Millis, ShardId};
 use crate::command::{ClientView, CommandId};
+use crate::keyspace::Waiter;
 use crate::resp::{Args, Proto, Span};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,6 +46,15 @@ pub enum Kind {
     Unwatch { client: u64 },
     /// For the shard's own thread, which knows its connections (CLIENT LIST, CLIENT KILL ...).
     Thread,
+    /// For the home of a waiter that has been served: its only argument is the reply, which depends on
+    /// this chunk of that shard's journal. No reply.
+    Served { waiter: Arc<Waiter>, shard: ShardId, chunk: u64 },
+    /// For the home of a waiter: run its command again, holding all keyspaces it needs. No reply.
+    Moves(Arc<Waiter>),
+    /// A waiter waits no more. No reply.
+    Forget(Arc<Waiter>),
+    /// Puts back what was popped for somebody who did not get it. Nobody waits for the reply.
+    PutBack,
 }
 
 pub struct Item {
@@ -70,6 +80,8 @@ pub struct Parcel {
     pub ends: Vec<u32>,
     /// Items that took long, with their ticks: SLOWLOG entries are made at home, where the client is known.
     pub slow: Vec<(u32, u64)>,
+    /// Items whose clients wait: they have no reply yet.
+    pub waiting: Vec<(u32, Arc<Waiter>)>,
     /// Holds something only the owner's thread may do: not for borrowers.
     pub owner_only: bool,
     /// The sender's time at the push.
@@ -88,7 +100,8 @@ impl Parcel {
             self.spans.push(Span { start: self.bytes.len() as u32, len: arg.len() as u32 });
             self.bytes.extend_from_slice(arg);
         }
-        self.owner_only |= matches!(kind, Kind::Hold(_) | Kind::Thread);
+        self.owner_only |=
+            matches!(kind, Kind::Hold(_) | Kind::Thread | Kind::Served { .. } | Kind::Moves(_));
         let Head { command, db, proto, view, part } = head;
         self.items.push(Item {
             to,
@@ -123,8 +136,8 @@ impl Parcel {
 
     /// Splits into what a runner reads and what it writes.
     pub fn parts(&mut self) -> (Commands<'_>, Answers<'_>) {
-        let Parcel { items, bytes, spans, replies, ends, slow, .. } = self;
-        (Commands { items, bytes, spans }, Answers { replies, ends, slow })
+        let Parcel { items, bytes, spans, replies, ends, slow, waiting, .. } = self;
+        (Commands { items, bytes, spans }, Answers { replies, ends, slow, waiting })
     }
 
     /// Empties it for its next journey. A parcel that grew past reason gives its memory back.
@@ -139,6 +152,7 @@ impl Parcel {
         self.replies.clear();
         self.ends.clear();
         self.slow.clear();
+        self.waiting.clear();
         self.owner_only = false;
         self.depends_on = 0;
     }
@@ -149,6 +163,7 @@ pub struct Answers<'a> {
     pub replies: &'a mut Vec<u8>,
     pub ends: &'a mut Vec<u32>,
     pub slow: &'a mut Vec<(u32, u64)>,
+    pub waiting: &'a mut Vec<(u32, Arc<Waiter>)>,
 }
 
 impl Answers<'_> {

@@ -30,7 +30,7 @@ fn kind(name: &[u8]) -> Result<Kind, Error> {
 pub fn line(session: &Session, table: &CommandTable, now: Millis, asking: Option<Args<'_>>) -> String {
     let mut flags = String::new();
     for (bit, letter) in
-        [(state::MONITOR, 'O'), (state::MULTI, 'x'), (state::PAUSED, 'b'), (state::CLOSING, 'c')]
+        [(state::MONITOR, 'O'), (state::MULTI, 'x'), (state::PAUSED | state::BLOCKED, 'b'), (state::CLOSING, 'c')]
     {
         if session.is(bit) {
             flags.push(letter);
