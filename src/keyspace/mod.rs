@@ -7,11 +7,13 @@
 
 mod db;
 mod keys;
+mod locality;
 mod placement;
 mod watch;
 
 pub use db::{Db, DbStats};
 pub use keys::{Keys, Reach, Ttl, WrongType};
+pub use locality::Rule;
 pub use placement::Placement;
 pub use watch::{WatchTable, WatcherId};
 
