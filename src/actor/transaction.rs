@@ -176,7 +176,12 @@ impl Actor {
                     // effects must be theirs, so it cannot lie in another shard's fragment.
                     independent &= queued.len() == 1 || !spec.has(flag::WRITE);
                 }
-                Ok(Plan::Session) => session_state = true,
+                Ok(Plan::Session) => {
+                    session_state = true;
+                    if matches!(node.session_run(*id), Some(SessionRun::Threads(..))) {
+                        shards.extend(&ShardSet::all(node.shards()));
+                    }
+                }
                 Err(_) => independent = false,
             }
         }
@@ -200,7 +205,15 @@ impl Actor {
         let mut out = Vec::new();
         {
             let mut mine = node.cells[self.me as usize].claim().expect("just lent");
-            self.run_program(key, program, 0, &mut [&mut *mine], &mut out);
+            // With threads to ask, this is the only shard there is.
+            let asks = self.asks(&program);
+            let asked = (!asks.is_empty()).then(|| {
+                let asker = self.sessions[key].id;
+                let hold = Hold::new(0, self.me, vec![self.me]).asking(asker, Vec::new());
+                hold.tell(self.me, self.thread_parts(asker, &asks));
+                hold
+            });
+            self.run_program(key, program, 0, asked.as_ref(), &mut [&mut *mine], &mut out);
         }
         self.owner.run();
         self.answer(key, |to, _| to.extend_from_slice(&out));
@@ -343,11 +356,17 @@ impl Actor {
     /// Runs a program while holding whole keyspaces: at once, if they can be had; else from places in
     /// their inboxes, when all have been lent.
     fn hold(&mut self, key: usize, shards: ShardSet, program: Program) {
-        let program = match self.hold_at_once(key, &shards, program) {
-            None => return,
-            Some(program) => program,
+        let asks = self.asks(&program);
+        let program = match asks.is_empty() {
+            // A thread that sleeps cannot be asked.
+            false => program,
+            true => match self.hold_at_once(key, &shards, program) {
+                None => return,
+                Some(program) => program,
+            },
         };
-        let hold = Arc::new(Hold::new(self.node.next_unit(), self.me, shards.as_slice().to_vec()));
+        let hold = Hold::new(self.node.next_unit(), self.me, shards.as_slice().to_vec());
+        let hold = Arc::new(hold.asking(self.sessions[key].id, asks));
         let session = &mut self.sessions[key];
         let slot = session.pending.reserve(session.is(state::REPLY_OFF | state::REPLY_SKIP));
         session.set(state::GATED, true);
@@ -357,6 +376,12 @@ impl Actor {
             self.parcel(shard).push_bare(ReplyTo::default(), Kind::Hold(Arc::clone(&hold)));
         }
         self.holds.push(OpenHold { hold, key, client, slot, program });
+    }
+
+    /// The commands of a program that every shard's own thread has a part in.
+    fn asks(&self, program: &Program) -> Vec<(CommandId, ArgsBuf)> {
+        let asks = |id: &CommandId| matches!(self.node.session_run(*id), Some(SessionRun::Threads(..)));
+        program.commands.iter().filter(|(id, _)| asks(id)).cloned().collect()
     }
 
     /// Borrows every other shard concerned, if all of them sleep with nothing before us, and runs. Gives
@@ -401,7 +426,7 @@ impl Actor {
             let mut engines: Vec<&mut Engine> = borrowed.iter_mut().map(|e| e.deref_mut()).collect();
             engines.extend(own.as_deref_mut());
             engines.sort_by_key(|e| e.keyspace.shard);
-            self.run_program(key, program, self.node.next_unit(), &mut engines, &mut out);
+            self.run_program(key, program, self.node.next_unit(), None, &mut engines, &mut out);
         }
         if mine {
             self.owner.run();
@@ -427,13 +452,13 @@ impl Actor {
         let mut out = Vec::new();
         let mut engines: Vec<&mut Engine> = lent.iter_mut().map(|e| e.deref_mut()).collect();
         if alive {
-            self.run_program(key, program, hold.id, &mut engines, &mut out);
+            self.run_program(key, program, hold.id, Some(&hold), &mut engines, &mut out);
         } else {
             // Sequenced is sequenced: a client that has gone only loses the reply.
             let mut gone = crate::session::Session::new(client, Default::default(), self.now);
             gone.db = program.db;
             let stand_in = self.sessions.insert(gone);
-            self.run_program(stand_in, program, hold.id, &mut engines, &mut out);
+            self.run_program(stand_in, program, hold.id, Some(&hold), &mut engines, &mut out);
             self.sessions.remove(stand_in);
             self.with_output.retain(|k| *k != stand_in);
         }
@@ -458,6 +483,7 @@ impl Actor {
         key: usize,
         program: Program,
         unit: u64,
+        hold: Option<&Hold>,
         engines: &mut [&mut Engine],
         out: &mut Vec<u8>,
     ) {
@@ -480,7 +506,16 @@ impl Actor {
         if program.exec {
             Reply::new(out, program.proto).array(program.commands.len());
         }
+        let mut asked = 0;
         for (id, args) in &program.commands {
+            if matches!(node.session_run(*id), Some(SessionRun::Threads(..))) {
+                let answers = hold.map_or(Vec::new(), |hold| hold.answers(asked));
+                let (then, ok) = self.merge_session(key, *id, args.as_args(), &answers, out);
+                self.after(key, then);
+                self.count(key, *id, args.as_args(), ok);
+                asked += 1;
+                continue;
+            }
             self.run_in_program(key, program.exec, *id, args.as_args(), engines, out);
         }
         engines.iter_mut().for_each(|e| e.end_unit());
