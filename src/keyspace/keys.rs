@@ -263,7 +263,7 @@ impl<'a> Keys<'a> {
         make: impl FnOnce(&Placement) -> C,
     ) -> Result<&mut C, WrongType> {
         if !self.exists(key) {
-            let made = Box::new(make(self.placement).into_object());
+            let made = make(self.placement).into_object();
             self.set(key, NewValue::Object(made), Ttl::Clear);
         }
         self.write(key).map(typed).expect("made just now")

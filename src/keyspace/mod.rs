@@ -60,7 +60,7 @@ pub struct KeyEvent {
 /// Memory that is given back in slices.
 enum Remains {
     Table(Leavings),
-    Object(Box<Object>),
+    Object(Object),
 }
 
 impl Keyspace {
@@ -148,7 +148,7 @@ impl Keyspace {
         }
     }
 
-    fn bury_object(&mut self, object: Box<Object>) {
+    fn bury_object(&mut self, object: Object) {
         self.graveyard.push(Remains::Object(object));
     }
 

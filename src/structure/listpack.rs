@@ -529,6 +529,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes hours there; the same code runs in the other tests")]
     fn a_count_beyond_sixteen_bits_is_walked() {
         let mut list = Listpack::new();
         (0..70_000).for_each(|_| list.push_back(b"7"));
@@ -555,6 +556,9 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: if cfg!(miri) { 12 } else { 256 }, failure_persistence: None, ..ProptestConfig::default()
+        })]
         /// Edits do what they do to a vector of strings, and every element is found from both ends.
         #[test]
         fn a_listpack_is_a_vector_of_strings(edits in prop::collection::vec(edit(), 0..60)) {
