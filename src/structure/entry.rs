@@ -25,6 +25,7 @@ use super::prefetch::prefetch;
 use block::{ADDRESS, GRAIN, HEADER, Header, Kind, LRU_MASK, MARK_SHIFT, SHORT_KEY_MAX, Staged};
 use block::{allocate, layout, place, round_up, stage, suits};
 use std::alloc::dealloc;
+use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 
 /// Strings up to this many bytes lie in the entry itself.
@@ -159,6 +160,26 @@ impl Entry {
         let marked = self.block().map_addr(|address| address | (mark as usize) << MARK_SHIFT);
         // SAFETY: the address below the mark is not null.
         self.0 = unsafe { NonNull::new_unchecked(marked) };
+    }
+
+    /// A second word for the same block, without the table's bits: for an index beside the table that
+    /// owns the entry.
+    ///
+    /// # Safety
+    /// It must not be looked through once the block is freed or moved (another key, another expiry, a value
+    /// of another width), nor while the entry is being changed.
+    #[inline(always)]
+    pub(super) unsafe fn alias(&self) -> ManuallyDrop<Entry> {
+        let mut alias = Entry(self.0);
+        // Nothing panics between here and the return.
+        alias.0 = NonNull::new(alias.block()).unwrap_or(alias.0);
+        ManuallyDrop::new(alias)
+    }
+
+    /// Whether both words are for the same block.
+    #[inline(always)]
+    pub(super) fn is_same(&self, other: &Entry) -> bool {
+        self.block() == other.block()
     }
 
     /// Starts to load the block's first line.
