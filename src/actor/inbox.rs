@@ -4,7 +4,7 @@ use super::blocking::asker_of;
 use super::{Actor, env};
 use crate::base::{ShardId, planted};
 use crate::command::CommandId;
-use crate::resp::Args;
+use crate::resp::{Args, ArgsBuf};
 use crate::session::commands::{SessionRun, Threads};
 use crate::shard::{
     Answers, Commands, Engine, Env, Item, Job, Kind, Parcel, Served, Server, register, run_job,
@@ -77,6 +77,9 @@ impl Actor {
                     let hold = Arc::clone(hold);
                     self.next_item += 1;
                     parcel.ends.push(parcel.replies.len() as u32);
+                    if !hold.asks.is_empty() {
+                        hold.tell(self.me, self.thread_parts(hold.asker, &hold.asks));
+                    }
                     self.owner.lend();
                     self.lent = true;
                     self.tally().holds.add(1);
@@ -138,6 +141,16 @@ impl Actor {
             at = runner.run(commands, at, &mut answers);
         }
         parcel.depends_on = engine.depends_on();
+    }
+
+    /// This thread's parts of a transaction's commands about connections.
+    pub(super) fn thread_parts(&mut self, asker: u64, asks: &[(CommandId, ArgsBuf)]) -> Vec<Vec<u8>> {
+        let mut part = |(id, args): &(CommandId, ArgsBuf)| {
+            let mut out = Vec::new();
+            self.run_thread_part(asker, *id, args.as_args(), &mut out);
+            out
+        };
+        asks.iter().map(&mut part).collect()
     }
 
     /// This thread's part of a command about connections.

@@ -22,7 +22,6 @@ pub(super) struct OpenHold {
     hold: Arc<Hold>,
     key: usize,
     client: u64,
-    slot: u32,
     what: Held,
 }
 
@@ -41,6 +40,8 @@ impl OpenHold {
 
 /// What runs while keyspaces are held.
 struct Program {
+    /// Which of its session's replies is its.
+    slot: u32,
     commands: Vec<(CommandId, ArgsBuf)>,
     /// The reply is an array of the commands' replies.
     exec: bool,
@@ -144,7 +145,7 @@ impl Actor {
         let session = &self.sessions[key];
         let proto = session.proto;
         let program =
-            Program { commands: multi.queued, exec: true, may_wait: false, watcher, db: session.db, proto };
+            Program { slot: 0, commands: multi.queued, exec: true, may_wait: false, watcher, db: session.db, proto };
         match form {
             Form::Here => self.exec_here(key, program),
             Form::Units => self.exec_units(key, &shards, program),
@@ -194,7 +195,12 @@ impl Actor {
                     // effects must be theirs, so it cannot lie in another shard's fragment.
                     independent &= queued.len() == 1 || !spec.has(flag::WRITE);
                 }
-                Ok(Plan::Session) => session_state = true,
+                Ok(Plan::Session) => {
+                    session_state = true;
+                    if matches!(node.session_run(*id), Some(SessionRun::Threads(..))) {
+                        shards.extend(&ShardSet::all(node.shards()));
+                    }
+                }
                 Err(_) => independent = false,
             }
         }
@@ -222,7 +228,15 @@ impl Actor {
         let mut out = Vec::new();
         {
             let mut mine = node.cells[self.me as usize].claim().expect("just lent");
-            self.run_program(key, 0, &program, 0, &mut [&mut *mine], &mut out);
+            // With threads to ask, this is the only shard there is.
+            let asks = self.asks(&program);
+            let asked = (!asks.is_empty()).then(|| {
+                let asker = self.sessions[key].id;
+                let hold = Hold::new(0, self.me, vec![self.me]).asking(asker, Vec::new());
+                hold.tell(self.me, self.thread_parts(asker, &asks));
+                hold
+            });
+            self.run_program(key, &program, 0, asked.as_ref(), &mut [&mut *mine], &mut out);
         }
         self.owner.run();
         self.answer(key, |to, _| to.extend_from_slice(&out));
@@ -354,6 +368,7 @@ impl Actor {
         let may_wait = self.may_wait(id, args);
         let session = &self.sessions[key];
         let program = Program {
+            slot: 0,
             commands: vec![(id, args.into())],
             exec: false,
             may_wait,
@@ -371,27 +386,39 @@ impl Actor {
 
     /// Runs a program while holding whole keyspaces: at once, if they can be had; else from places in
     /// their inboxes, when all have been lent.
-    fn hold(&mut self, key: usize, shards: ShardSet, what: Held) {
+    fn hold(&mut self, key: usize, shards: ShardSet, mut what: Held) {
         let session = &mut self.sessions[key];
         let (client, silent) = (session.id, session.is(state::REPLY_OFF | state::REPLY_SKIP));
-        let slot = match &what {
-            Held::Program(_) => session.pending.reserve(silent),
-            Held::Again(waiter) => waiter.asker.seat.slot,
-        };
-        if matches!(&what, Held::Program(program) if program.may_wait) {
-            self.gate(key, slot);
+        let mut asks = Vec::new();
+        if let Held::Program(program) = &mut what {
+            program.slot = session.pending.reserve(silent);
+            if program.may_wait {
+                self.gate(key, program.slot);
+            }
+            asks = self.asks(program);
         }
-        let what = match self.hold_at_once(key, slot, &shards, what) {
-            None => return,
-            Some(what) => what,
+        let what = match asks.is_empty() {
+            // A thread that sleeps cannot be asked.
+            false => what,
+            true => match self.hold_at_once(key, &shards, what) {
+                None => return,
+                Some(what) => what,
+            },
         };
         self.sessions[key].set(state::GATED, true);
-        let hold = Arc::new(Hold::new(self.node.next_unit(), self.me, shards.as_slice().to_vec()));
+        let hold = Hold::new(self.node.next_unit(), self.me, shards.as_slice().to_vec());
+        let hold = Arc::new(hold.asking(client, asks));
         self.mark_unpushed(key);
         for shard in hold.shards.clone() {
             self.parcel(shard).push_bare(ReplyTo::default(), Kind::Hold(Arc::clone(&hold)));
         }
-        self.holds.push(OpenHold { hold, key, client, slot, what });
+        self.holds.push(OpenHold { hold, key, client, what });
+    }
+
+    /// The commands of a program that every shard's own thread has a part in.
+    fn asks(&self, program: &Program) -> Vec<(CommandId, ArgsBuf)> {
+        let asks = |id: &CommandId| matches!(self.node.session_run(*id), Some(SessionRun::Threads(..)));
+        program.commands.iter().filter(|(id, _)| asks(id)).cloned().collect()
     }
 
     /// Borrows every other shard concerned, if all of them sleep with nothing before us, and runs. Gives
@@ -400,7 +427,7 @@ impl Actor {
     /// The own inbox is held with the others: somebody may have taken places here and there since
     /// `local_ready` looked, had his part there run on a keyspace he borrowed himself, and still wait
     /// here. Running now would come after his one part and before his other.
-    fn hold_at_once(&mut self, key: usize, slot: u32, shards: &ShardSet, what: Held) -> Option<Held> {
+    fn hold_at_once(&mut self, key: usize, shards: &ShardSet, what: Held) -> Option<Held> {
         if self.sessions[key].unpushed {
             return Some(what);
         }
@@ -436,7 +463,7 @@ impl Actor {
             let mut engines: Vec<&mut Engine> = borrowed.iter_mut().map(|e| e.deref_mut()).collect();
             engines.extend(own.as_deref_mut());
             engines.sort_by_key(|e| e.keyspace.shard);
-            self.run_held(key, slot, what, unit, &mut engines);
+            self.run_held(key, what, unit, None, &mut engines);
         }
         if mine {
             self.owner.run();
@@ -449,10 +476,17 @@ impl Actor {
     }
 
     /// Runs a transaction of a session that is still there, and answers it.
-    fn run_held(&mut self, key: usize, slot: u32, what: Held, unit: u64, engines: &mut [&mut Engine]) {
+    fn run_held(
+        &mut self,
+        key: usize,
+        what: Held,
+        unit: u64,
+        hold: Option<&Hold>,
+        engines: &mut [&mut Engine],
+    ) {
         let mut out = Vec::new();
         let waiter = match &what {
-            Held::Program(program) => self.run_program(key, slot, program, unit, engines, &mut out),
+            Held::Program(program) => self.run_program(key, program, unit, hold, engines, &mut out),
             // It has gone, or waits on.
             Held::Again(waiter) if !self.run_waiter(waiter, unit, engines, &mut out) => return,
             Held::Again(_) => None,
@@ -463,13 +497,13 @@ impl Actor {
                 None => {
                     let (id, args) = &program.commands[0];
                     let undo = self.undo(*id, args.as_args(), program.db as u16, &out);
-                    self.finish_wait(key, slot, &out, undo);
+                    self.finish_wait(key, program.slot, &out, undo);
                 }
             },
-            Held::Again(_) => self.finish_wait(key, slot, &out, None),
-            Held::Program(_) => {
+            Held::Again(waiter) => self.finish_wait(key, waiter.asker.seat.slot, &out, None),
+            Held::Program(program) => {
                 let Some(session) = self.sessions.get_mut(key) else { return };
-                session.pending.fill(slot, &out, &mut session.out);
+                session.pending.fill(program.slot, &out, &mut session.out);
                 self.note_output(key);
                 self.open_gate(key);
             }
@@ -478,7 +512,7 @@ impl Actor {
 
     /// All keyspaces of a transaction have been lent: run it and give them back.
     pub(super) fn run_hold(&mut self, open: OpenHold) {
-        let OpenHold { hold, key, client, slot, what } = open;
+        let OpenHold { hold, key, client, what } = open;
         let node = Arc::clone(&self.node);
         let mut lent: Vec<_> = hold
             .shards
@@ -488,14 +522,15 @@ impl Actor {
         let alive = self.sessions.get(key).is_some_and(|s| s.id == client);
         let mut engines: Vec<&mut Engine> = lent.iter_mut().map(|e| e.deref_mut()).collect();
         match what {
-            what if alive => self.run_held(key, slot, what, hold.id, &mut engines),
+            what if alive => self.run_held(key, what, hold.id, Some(&hold), &mut engines),
             // Sequenced is sequenced: a client that has gone only loses the reply. But nothing is popped for
             // it by a command that would have waited.
             Held::Program(program) if !program.may_wait => {
                 let mut gone = crate::session::Session::new(client, Default::default(), self.now);
                 gone.db = program.db;
                 let stand_in = self.sessions.insert(gone);
-                self.run_program(stand_in, slot, &program, hold.id, &mut engines, &mut Vec::new());
+                let mut lost = Vec::new();
+                self.run_program(stand_in, &program, hold.id, Some(&hold), &mut engines, &mut lost);
                 self.sessions.remove(stand_in);
                 self.with_output.retain(|k| *k != stand_in);
             }
@@ -567,9 +602,9 @@ impl Actor {
     fn run_program(
         &mut self,
         key: usize,
-        slot: u32,
         program: &Program,
         unit: u64,
+        hold: Option<&Hold>,
         engines: &mut [&mut Engine],
         out: &mut Vec<u8>,
     ) -> Option<Arc<Waiter>> {
@@ -593,7 +628,16 @@ impl Actor {
         if program.exec {
             Reply::new(out, program.proto).array(program.commands.len());
         }
+        let mut asked = 0;
         for (number, (id, args)) in program.commands.iter().enumerate() {
+            if matches!(node.session_run(*id), Some(SessionRun::Threads(..))) {
+                let answers = hold.map_or(Vec::new(), |hold| hold.answers(asked));
+                let (then, ok) = self.merge_session(key, *id, args.as_args(), &answers, out);
+                self.after(key, then);
+                self.count(key, *id, args.as_args(), ok);
+                asked += 1;
+                continue;
+            }
             // Keys are served in the order in which they become ready, wherever they live.
             engines.iter_mut().for_each(|e| e.keyspace.blocked.set_stamp(number as u32));
             self.run_in_program(key, program.exec, *id, args.as_args(), engines, out);
@@ -602,7 +646,7 @@ impl Actor {
         let wanted = engines.first_mut().and_then(|lead| lead.keyspace.blocked.take_wanted());
         let waiter = wanted.map(|wait| {
             let id = program.commands[0].0;
-            self.register_held(key, slot, id, *wait, engines)
+            self.register_held(key, program.slot, id, *wait, engines)
         });
         self.serve_held(engines);
         self.note_depends(engines);

@@ -20,6 +20,8 @@ pub(crate) struct Bench {
     pub random: u64,
     pub client: ClientView,
     pub proto: Proto,
+    /// Classes of events that are kept in the keyspaces.
+    pub notify: u32,
     /// How many changes the last command reported.
     pub changes: u64,
     /// What it left in the journal.
@@ -55,6 +57,7 @@ impl Bench {
             random: 0,
             client: ClientView::default(),
             proto: Proto::Resp2,
+            notify: 0,
             changes: 0,
             effects: Vec::new(),
         }
@@ -92,6 +95,7 @@ impl Bench {
             client: self.client,
         };
         exec.keys.set_no_touch(self.client.no_touch);
+        exec.keys.set_notify(self.notify);
         let result = handler(&mut exec, args);
         let (changes, own_effect) = exec.keys.outcome();
         if changes > 0 && !own_effect {

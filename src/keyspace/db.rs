@@ -83,7 +83,7 @@ impl Db {
         value: NewValue<'_>,
         expire: Option<Millis>,
         clock: u32,
-    ) -> Option<Box<Object>> {
+    ) -> Option<Object> {
         match self.table.lookup(hash, key) {
             Lookup::Found(entry) => {
                 let heavy = entry.take_heavy();

@@ -7,7 +7,7 @@ use crate::base::{Millis, ShardId};
 use crate::config::EventClasses;
 use crate::journal::ChunkWriter;
 use crate::resp::Args;
-use crate::structure::{Collection, Entry, NewValue, Value};
+use crate::structure::{Collection, Entry, NewValue, Object, Value};
 
 /// The keyspaces one execution may touch.
 pub enum Reach<'a> {
@@ -263,7 +263,7 @@ impl<'a> Keys<'a> {
         make: impl FnOnce(&Placement) -> C,
     ) -> Result<&mut C, WrongType> {
         if !self.exists(key) {
-            let made = Box::new(make(self.placement).into_object());
+            let made = make(self.placement).into_object();
             self.set(key, NewValue::Object(made), Ttl::Clear);
         }
         self.write(key).map(typed).expect("made just now")
@@ -341,6 +341,13 @@ impl<'a> Keys<'a> {
         let Some(entry) = self.take(key) else { return false };
         self.owner(key).bury(entry);
         true
+    }
+
+    /// Has a part of a key's value freed, in slices if that takes long.
+    pub fn bury(&mut self, key: &[u8], object: Box<Object>) {
+        if object.is_heavy() {
+            self.owner(key).bury_object(object);
+        }
     }
 
     /// Sets or clears a live key's expiry time. Reports nothing.

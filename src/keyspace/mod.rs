@@ -8,12 +8,14 @@
 pub mod blocked;
 mod db;
 mod keys;
+mod locality;
 mod placement;
 mod watch;
 
 pub use blocked::{BlockedTable, Ready, Wait, WaitKey, Waiter};
 pub use db::{Db, DbStats};
 pub use keys::{Keys, Reach, Ttl, WrongType};
+pub use locality::Rule;
 pub use placement::Placement;
 pub use watch::{WatchTable, WatcherId};
 
@@ -61,7 +63,7 @@ pub struct KeyEvent {
 /// Memory that is given back in slices.
 enum Remains {
     Table(Leavings),
-    Object(Box<Object>),
+    Object(Object),
 }
 
 impl Keyspace {
@@ -152,7 +154,7 @@ impl Keyspace {
         }
     }
 
-    fn bury_object(&mut self, object: Box<Object>) {
+    fn bury_object(&mut self, object: Object) {
         self.graveyard.push(Remains::Object(object));
     }
 

@@ -57,7 +57,9 @@ pub fn plan(spec: &CommandSpec, args: Args<'_>, placement: &Placement) -> Result
         Run::Every(..) => Plan::Every,
         Run::Cursor(_) => Plan::One(cursor_shard(args, placement)),
         Run::Keys(_) => {
-            let shards = shards_of(spec, args, placement)?;
+            // Keys that are not where the command says they are (LMPOP 2 key LEFT): the handler refuses
+            // the command before it looks at any, wherever it runs.
+            let Ok(shards) = shards_of(spec, args, placement) else { return Ok(Plan::One(0)) };
             match shards.as_slice() {
                 [] => Plan::One(0),
                 [one] => Plan::One(*one),

@@ -12,9 +12,9 @@
 use crate::base::{Millis, ShardId};
 use crate::command::{ClientView, CommandId};
 use crate::keyspace::Waiter;
-use crate::resp::{Args, Proto, Span};
-use std::sync::Arc;
+use crate::resp::{Args, ArgsBuf, Proto, Span};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Names a transaction over several shards, in the journal and between shards; unique per process.
 pub type UnitId = u64;
@@ -204,13 +204,37 @@ pub struct Hold {
     pub coordinator: ShardId,
     /// Ascending.
     pub shards: Vec<ShardId>,
+    /// Commands of the transaction that every shard's own thread has a part in (CLIENT LIST), and who asks.
+    pub asks: Vec<(CommandId, ArgsBuf)>,
+    pub asker: u64,
+    /// By position in `shards`: what that thread answered to each of them.
+    told: Box<[OnceLock<Vec<Vec<u8>>>]>,
     arrived: AtomicUsize,
 }
 
 impl Hold {
     pub fn new(id: UnitId, coordinator: ShardId, shards: Vec<ShardId>) -> Self {
         debug_assert!(shards.windows(2).all(|w| w[0] < w[1]));
-        Hold { id, coordinator, shards, arrived: AtomicUsize::new(0) }
+        let told = shards.iter().map(|_| OnceLock::new()).collect();
+        Hold { id, coordinator, shards, asks: Vec::new(), asker: 0, told, arrived: AtomicUsize::new(0) }
+    }
+
+    /// The same with commands for every thread.
+    pub fn asking(mut self, asker: u64, asks: Vec<(CommandId, ArgsBuf)>) -> Self {
+        (self.asker, self.asks) = (asker, asks);
+        self
+    }
+
+    /// What this shard's thread answers, before it arrives.
+    pub fn tell(&self, shard: ShardId, answers: Vec<Vec<u8>>) {
+        if let Ok(at) = self.shards.binary_search(&shard) {
+            let _ = self.told[at].set(answers);
+        }
+    }
+
+    /// What all threads answered to the command with this number among those asked.
+    pub fn answers(&self, ask: usize) -> Vec<&[u8]> {
+        self.told.iter().filter_map(|told| told.get()?.get(ask)).map(Vec::as_slice).collect()
     }
 
     /// One more shard has lent its keyspace. True for the last.

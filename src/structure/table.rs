@@ -90,6 +90,11 @@ impl<S: BuildHasher + Clone> Table<S> {
         Table { dir: Vec::new(), depth: 0, len: 0, segments: 0, deepest: 0, hasher }
     }
 
+    /// What another table with the same hashes is made with.
+    pub fn hasher(&self) -> S {
+        self.hasher.clone()
+    }
+
     #[inline]
     pub fn hash(&self, key: &[u8]) -> u64 {
         let mut hasher = self.hasher.build_hasher();

@@ -190,6 +190,9 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: if cfg!(miri) { 12 } else { 256 }, failure_persistence: None, ..ProptestConfig::default()
+        })]
         /// Splices do what `Vec::splice` does.
         #[test]
         fn a_buffer_is_a_vector(edits in prop::collection::vec(
