@@ -70,7 +70,7 @@ pub(super) fn growth<'a>(settings: &Settings, hasher: &'a ahash::RandomState) ->
 /// reports it. `event` is that of storing.
 pub(super) fn store(keys: &mut Keys<'_>, key: &[u8], set: SortedSet, event: &'static str) {
     if !set.is_empty() {
-        keys.set(key, NewValue::Object(Box::new(set.into_object())), Ttl::Clear);
+        keys.set(key, NewValue::Object(set.into_object()), Ttl::Clear);
         keys.changed(key);
         keys.event(ZSET, event, key);
     } else if keys.delete(key) {

@@ -344,7 +344,7 @@ impl<'a> Keys<'a> {
     }
 
     /// Has a part of a key's value freed, in slices if that takes long.
-    pub fn bury(&mut self, key: &[u8], object: Box<Object>) {
+    pub fn bury(&mut self, key: &[u8], object: Object) {
         if object.is_heavy() {
             self.owner(key).bury_object(object);
         }

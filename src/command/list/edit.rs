@@ -75,7 +75,7 @@ fn ltrim(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     x.reply.ok();
     let Some((removed, empty, rest)) = outcome else { return Ok(()) };
     for list in rest.into_iter().flatten() {
-        x.keys.bury(key, Box::new(list.into_object()));
+        x.keys.bury(key, list.into_object());
     }
     if removed > 0 {
         report(&mut x.keys, key, "ltrim", removed, empty);

@@ -31,7 +31,7 @@ pub(in crate::command) fn push<'e>(
         None => {
             let mut list = List::new();
             list.extend(side, elements, limits);
-            keys.set(key, NewValue::Object(Box::new(list.into_object())), Ttl::Clear);
+            keys.set(key, NewValue::Object(list.into_object()), Ttl::Clear);
             added
         }
     };

@@ -121,7 +121,7 @@ pub(in crate::command) fn add<'a>(
         None => {
             let mut set = SortedSet::new();
             let tally = rules.apply(&mut set, &growth, again);
-            x.keys.set(key, NewValue::Object(Box::new(set.into_object())), Ttl::Clear);
+            x.keys.set(key, NewValue::Object(set.into_object()), Ttl::Clear);
             tally
         }
     };
