@@ -7,18 +7,18 @@
 //! (`client.in_transaction`), and otherwise calls `exec.keys.wait` and writes no reply. When a key becomes
 //! ready the same handler runs again, for that key alone (`keyspace::Wait::line`).
 
-use super::Error;
+use super::{Error, Exec};
 use crate::base::{Millis, num};
+use crate::keyspace::{Keys, Ready, Wait, WaitKey};
 use crate::resp::{Args, ArgsBuf};
+use crate::structure::Collection;
 
 /// A timeout in seconds, with a fraction: when to give up, or never for 0.
 pub fn deadline_of_seconds(arg: &[u8], now: Millis) -> Result<Option<Millis>, Error> {
     let seconds = num::parse_f64(arg).filter(|n| !n.is_nan());
     let millis = seconds.ok_or(Error::text("ERR timeout is not a float or out of range"))? * 1000.0;
-    if millis > i64::MAX as f64 {
-        return Err(OUT_OF_RANGE);
-    }
-    deadline(millis.ceil() as i64, now)
+    // What does not fit becomes the least number there is, in Redis on its usual processors.
+    deadline(if millis < i64::MAX as f64 { millis.ceil() as i64 } else { i64::MIN }, now)
 }
 
 /// A timeout in whole milliseconds.
@@ -27,8 +27,6 @@ pub fn deadline_of_millis(arg: &[u8], now: Millis) -> Result<Option<Millis>, Err
     deadline(millis, now)
 }
 
-const OUT_OF_RANGE: Error = Error::text("ERR timeout is out of range");
-
 fn deadline(millis: i64, now: Millis) -> Result<Option<Millis>, Error> {
     if millis < 0 {
         return Err(Error::text("ERR timeout is negative"));
@@ -36,7 +34,40 @@ fn deadline(millis: i64, now: Millis) -> Result<Option<Millis>, Error> {
     if millis == 0 {
         return Ok(None);
     }
-    millis.checked_add(now as i64).map(|at| Some(at as Millis)).ok_or(OUT_OF_RANGE)
+    Ok(Some(millis.saturating_add(now as i64) as Millis))
+}
+
+/// Lets the client wait for the first of some keys to hold a `C`, or answers nil if it must not wait. The
+/// command for one key is `head`, the key, `tail`.
+pub fn wait_for<'a, C: Collection>(
+    x: &mut Exec<'_>,
+    deadline: Option<Millis>,
+    head: &[&[u8]],
+    keys: impl Iterator<Item = &'a [u8]>,
+    tail: &[&[u8]],
+) {
+    if x.client.in_transaction {
+        return x.reply.null_array();
+    }
+    let since = x.keys.now;
+    x.keys.wait(Wait {
+        since,
+        deadline,
+        keys: keys.map(|key| WaitKey { key: key.into(), extra: None }).collect(),
+        head: head.iter().collect(),
+        tail: tail.iter().collect(),
+        destination: None,
+        minds_deletion: false,
+        ready: holds::<C>,
+    });
+}
+
+/// A collection of a type is never empty: where there is one, there is something to pop.
+pub fn holds<C: Collection>(keys: &Keys<'_>, wait: &Wait, index: usize) -> Ready {
+    match keys.view_as::<C>(&wait.keys[index].key) {
+        Ok(Some(_)) => Ready::Yes,
+        _ => Ready::No,
+    }
 }
 
 /// Whether a command whose row says BLOCKING may wait, given its arguments: XREAD only does with BLOCK.
@@ -160,7 +191,8 @@ mod tests {
         assert_eq!(seconds("1.5"), Ok(Some(2500)));
         assert_eq!(seconds("-1"), Err(b"ERR timeout is negative".to_vec()));
         assert_eq!(seconds("x"), Err(b"ERR timeout is not a float or out of range".to_vec()));
-        assert_eq!(seconds("9223372036854775.807"), Err(b"ERR timeout is out of range".to_vec()));
+        assert_eq!(seconds("1e20"), Err(b"ERR timeout is negative".to_vec()));
+        assert_eq!(seconds("9223372036854774"), Ok(Some(i64::MAX as Millis)));
         // Rounded up to 0, which is for ever.
         assert_eq!(seconds("-0.0001"), Ok(None));
         let millis = |text: &str| deadline_of_millis(text.as_bytes(), 1000).map_err(|e| e.line().to_vec());
