@@ -13,7 +13,7 @@ mod node;
 mod pending;
 mod slowlog;
 
-pub use blocked::{Blocked, Owed};
+pub use blocked::{Blocked, Doubt, Owed};
 pub use journal_mark::JournalMarks;
 pub use latency::{LatencyMonitor, Spike, Spikes};
 pub use multi::Multi;
