@@ -32,8 +32,13 @@ fn sha1(bytes: &[u8]) -> Digest {
 }
 
 /// Order does not matter: what is in twice is out again.
-pub(super) fn xor(digest: &mut Digest, other: &Digest) {
+fn xor(digest: &mut Digest, other: &Digest) {
     digest.iter_mut().zip(other).for_each(|(a, b)| *a ^= b);
+}
+
+/// The data of one element among others: order does not matter.
+pub(super) fn xor_hashed(digest: &mut Digest, bytes: &[u8]) {
+    xor(digest, &sha1(bytes));
 }
 
 /// Order matters.
