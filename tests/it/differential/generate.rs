@@ -76,6 +76,8 @@ pub struct Generator {
     in_multi: [bool; CLIENTS],
     /// The family of the command under way.
     group: Group,
+    /// It compares members only.
+    lexical: bool,
     /// Where its number of keys stands, until the keys are known.
     count_at: Option<usize>,
 }
@@ -124,6 +126,7 @@ impl Generator {
             now,
             in_multi: [false; CLIENTS],
             group: Group::Generic,
+            lexical: false,
             count_at: None,
         };
         generator.times = (1..4000).collect();
@@ -169,6 +172,10 @@ impl Generator {
             "exec" | "discard" | "reset" => self.in_multi[client] = false,
             _ => {}
         }
+        self.lexical = vocabulary::LEXICAL.contains(&name[0]);
+        if name[0] == "zadd" && self.rng.chance(15) {
+            return vocabulary::add_lexical(&mut self.rng);
+        }
         let mut words: Words = name.iter().map(|w| self.name(w)).collect();
         match name[..] {
             // Their argument is a whole other command.
@@ -182,7 +189,12 @@ impl Generator {
         }
         // An error while queueing ends the transaction: let most come to EXEC.
         // Another arity since 7.2: too many arguments there are none here.
-        let fragile = blocks || matches!(name[..], ["zrank" | "zrevrank"]);
+        let fragile = blocks || self.lexical || matches!(name[..], ["zrank" | "zrevrank"]);
+        if words.iter().any(|word| word.eq_ignore_ascii_case(b"BYLEX")) {
+            let at = if name[0] == "zrangestore" { 2 } else { 1 };
+            words[at] = vocabulary::lexical_key(&mut self.rng);
+            return words;
+        }
         if fragile || self.in_multi[client] && self.rng.chance(80) {
             return words;
         }
@@ -277,6 +289,9 @@ impl Generator {
     }
 
     fn key(&mut self) -> Bytes {
+        if self.lexical {
+            return vocabulary::lexical_key(&mut self.rng);
+        }
         if let Some(key) = vocabulary::key_of(self.group, &mut self.rng) {
             return key;
         }
