@@ -22,7 +22,7 @@ fn kind(name: &[u8]) -> Result<Kind, Error> {
     match &name.to_ascii_lowercase()[..] {
         b"normal" => Ok(Kind::Normal),
         b"slave" | b"replica" | b"pubsub" | b"master" => Ok(Kind::Other),
-        _ => Err(Error::owned(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(name)))),
+        _ => Err(Error::Bytes([b"ERR Unknown client type '", name, b"'"].concat().into())),
     }
 }
 

@@ -181,7 +181,11 @@ impl Generator {
             // Their argument is a whole other command.
             ["command", "getkeys" | "getkeysandflags"] if self.rng.chance(95) => {
                 let at = self.rng.weighted(&self.weights);
-                let (name, args) = (self.choices[at].name.clone(), self.choices[at].args);
+                let (mut name, args) = (self.choices[at].name.clone(), self.choices[at].args);
+                // Another arity since 7.2.
+                if matches!(name[..], ["zrank" | "zrevrank"]) {
+                    name = vec!["zscore"];
+                }
                 words.extend(name.iter().map(|w| w.as_bytes().to_vec()));
                 self.args(&name.join("|"), args, &mut words);
             }

@@ -173,7 +173,7 @@ pub fn integer(group: Group, command: &str, name: &str, rng: &mut Rng) -> Option
         (_, "timeout" | "milliseconds") if group == Group::Stream => rng.range(1, 3),
         (_, "min-idle-time" | "idle" | "ms" | "unix-time-milliseconds") => 0,
         // The lowest integer is refused since 7.2.
-        ("lpos", "rank") => rng.range(-4, 4),
+        (_, "rank") => rng.range(-4, 4),
         (_, "count") if rng.chance(85) => rng.range(1, 8),
         (_, "limit") if rng.chance(85) => rng.range(0, 4),
         _ if matches!(group, Group::List | Group::SortedSet | Group::Set | Group::Hash | Group::Stream) => {
