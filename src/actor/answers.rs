@@ -58,6 +58,10 @@ impl Actor {
                 Kind::Command | Kind::Watch { .. } | Kind::Thread => {
                     self.reply(item.to, &parcel.replies[from..to])
                 }
+                Kind::Echo => {
+                    self.reply(item.to, &parcel.replies[from..to]);
+                    self.echoed(item.to);
+                }
                 Kind::Hold(_) | Kind::Unwatch { .. } => {}
             }
             at += 1;
@@ -75,6 +79,7 @@ impl Actor {
         }
         session.pending.fill(to.slot, reply, &mut session.out);
         self.note_output(to.conn as usize);
+        self.drained(to.conn as usize);
     }
 
     /// A shard's part of a gathered answer; None: a watched key had changed there.
@@ -111,6 +116,7 @@ impl Actor {
         let session = &mut self.sessions[key];
         session.pending.fill(to.slot, &out, &mut session.out);
         self.note_output(key);
+        self.drained(key);
         self.after(key, then);
     }
 

@@ -22,6 +22,7 @@ mod canary;
 mod inbox;
 mod input;
 mod outbox;
+mod publish;
 mod release;
 #[cfg(test)]
 mod sim;
@@ -35,6 +36,7 @@ use crate::config::Settings;
 use crate::resp::Span;
 use crate::session::{Node, Peer, Session, Sessions, state};
 use crate::shard::{Engine, Parcel, Tally};
+use publish::Publication;
 use release::Release;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -53,6 +55,8 @@ pub struct Actor {
 
     /// For each shard what this turn has for it.
     outbox: Vec<Option<Box<Parcel>>>,
+    /// Messages of this turn, published with the outbox.
+    publications: Vec<Publication>,
     /// Sessions with fragments in the outbox.
     unpushed: Vec<usize>,
     /// What was taken from the own inbox, and how far it has run.
@@ -154,6 +158,7 @@ impl Actor {
             owner,
             sessions: Sessions::new(),
             outbox: (0..shards).map(|_| None).collect(),
+            publications: Vec::new(),
             unpushed: Vec::new(),
             todo: Vec::new(),
             taken: Vec::new(),
@@ -215,7 +220,8 @@ impl Actor {
 
     /// A connection has ended, whoever ended it. Answers still under way find nobody.
     pub fn closed(&mut self, key: usize) {
-        let Some(session) = self.sessions.try_remove(key) else { return };
+        let Some(mut session) = self.sessions.try_remove(key) else { return };
+        Actor::end_subscriptions(&self.node, self.me, key, &mut session);
         self.tally().connected.sub(1);
         if session.is(state::PAUSED) {
             self.tally().blocked.sub(1);
@@ -313,6 +319,7 @@ macro_rules! env {
             tally: &$actor.node.tallies[$actor.me as usize],
             errors: &$actor.node.errors,
             over_limit: $actor.over_limit,
+            news: Actor::wanted_news(&$actor.node, $actor.settings.notify_keyspace_events),
         }
     };
 }

@@ -18,6 +18,7 @@ pub use placement::Placement;
 pub use watch::{WatchTable, WatcherId};
 
 use crate::base::{Millis, ShardId};
+use crate::config::EventClasses;
 use crate::journal::ChunkWriter;
 use crate::structure::{Entry, Leavings, Object};
 
@@ -73,6 +74,12 @@ impl Keyspace {
             events: Vec::new(),
             graveyard: Vec::new(),
         }
+    }
+
+    /// Whether somebody is to be told of what commands did here.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        !self.events.is_empty()
     }
 
     pub fn databases(&self) -> usize {
@@ -199,11 +206,17 @@ impl Keyspace {
 
     /// Removes keys whose time has come, at most `budget` steps of work over all databases. Returns
     /// whether expired keys may be left. Keys past their time are invisible to commands anyway; this
-    /// gives their memory back, and writes their DEL into the journal.
-    pub fn expire_some(&mut self, now: Millis, budget: usize, mut effects: Option<&mut ChunkWriter>) -> bool {
+    /// gives their memory back, and writes their DEL into the journal. `news`: what to tell of.
+    pub fn expire_some(
+        &mut self,
+        now: Millis,
+        budget: usize,
+        news: u32,
+        mut effects: Option<&mut ChunkWriter>,
+    ) -> bool {
         let mut behind = false;
         for index in 0..self.dbs.len() {
-            let Keyspace { dbs, watch, stats, graveyard, .. } = self;
+            let Keyspace { dbs, watch, stats, graveyard, events, .. } = self;
             let db = &mut dbs[index];
             if db.expires() == 0 {
                 continue;
@@ -212,6 +225,10 @@ impl Keyspace {
                 stats.expired += 1;
                 graveyard.extend(entry.take_heavy().map(Remains::Object));
                 watch.touch(index, entry.key(), true);
+                if news & EventClasses::EXPIRED != 0 {
+                    let (class, key) = (EventClasses::EXPIRED, entry.key().into());
+                    events.push(KeyEvent { db: index, class, name: "expired", key });
+                }
                 if let Some(effects) = &mut effects {
                     effects.effect(index as u32, [&b"DEL"[..], entry.key()]);
                 }

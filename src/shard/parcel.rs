@@ -9,6 +9,7 @@
 //! ends     5, 16, ...                           (end of each item's reply in `replies`)
 //! ```
 
+use super::Delivery;
 use crate::base::{Millis, ShardId};
 use crate::command::{ClientView, CommandId};
 use crate::resp::{Args, ArgsBuf, Proto, Span};
@@ -45,6 +46,8 @@ pub enum Kind {
     Unwatch { client: u64 },
     /// For the shard's own thread, which knows its connections (CLIENT LIST, CLIENT KILL ...).
     Thread,
+    /// Replies its one argument: an answer that must come after what is before it in this inbox.
+    Echo,
 }
 
 pub struct Item {
@@ -70,6 +73,10 @@ pub struct Parcel {
     pub ends: Vec<u32>,
     /// Items that took long, with their ticks: SLOWLOG entries are made at home, where the client is known.
     pub slow: Vec<(u32, u64)>,
+    /// For connections of the shard, after the items. A parcel of nothing else stays where it goes.
+    pub messages: Vec<Delivery>,
+    /// Chunks of the journal (shard, number) that the messages depend on.
+    pub needs: Vec<(ShardId, u64)>,
     /// Holds something only the owner's thread may do: not for borrowers.
     pub owner_only: bool,
     /// The sender's time at the push.
@@ -139,6 +146,8 @@ impl Parcel {
         self.replies.clear();
         self.ends.clear();
         self.slow.clear();
+        self.messages.clear();
+        self.needs.clear();
         self.owner_only = false;
         self.depends_on = 0;
     }

@@ -66,6 +66,8 @@ pub struct Tally {
     pub blocked: Count,
     /// Connections that watch a key.
     pub watching: Count,
+    /// Connections that are subscribed to something.
+    pub subscribed: Count,
     pub bytes_in: Count,
     pub bytes_out: Count,
     pub error_replies: Count,
