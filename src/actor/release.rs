@@ -5,8 +5,8 @@
 //! its order.
 
 use super::input::redacted;
-use super::{Actor, attention_bit, planted};
-use crate::base::Millis;
+use super::{Actor, attention_bit};
+use crate::base::{Millis, planted};
 use crate::command::flag;
 use crate::journal::Chunk;
 use crate::resp::{Args, Reply};
@@ -55,6 +55,9 @@ impl Actor {
             self.sleep_micros = self.node.sleeps_for(now_micros);
         }
         self.take_back_loan();
+        if !self.deadlines.is_empty() {
+            self.end_waits();
+        }
     }
 
     /// Does the turn's work after harvest, up to the release of replies. True if there was any.
@@ -71,6 +74,14 @@ impl Actor {
         self.run_ready_holds();
         self.take_answers();
         self.expire_and_free(EXPIRE_PER_TURN, FREE_PER_TURN);
+        if !self.served.is_empty() {
+            self.send_served();
+            // A turn sooner than they would go otherwise.
+            self.push_out();
+        }
+        if !self.unplaced.is_empty() {
+            self.place_owed();
+        }
         self.hand_over_effects();
         self.wake_others();
         self.release();
@@ -95,6 +106,9 @@ impl Actor {
         }
         if engine.keyspace.free_some(free) {
             self.turn_worked = true;
+        }
+        if engine.keyspace.blocked.is_stirred() {
+            self.serve_here();
         }
         self.tell_news();
     }
@@ -240,6 +254,9 @@ impl Actor {
         session.sending = false;
         session.in_flight = 0;
         session.bytes_out += bytes as u64;
+        if !session.owed.is_empty() {
+            session.settle_owed();
+        }
         if session.releasable > 0 || session.is(state::CLOSING) {
             self.note_sendable(key);
         }
@@ -264,6 +281,7 @@ impl Actor {
 
     /// Ends a connection: at once, or, if it is the one that asked, after its reply.
     pub(super) fn close_now(&mut self, key: usize, asker: u64) {
+        self.stop_waiting(key);
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.set(state::CLOSING, true);
         if session.id as u32 == asker as u32 {
@@ -341,8 +359,8 @@ impl Actor {
             largest_in = largest_in.max(session.input.capacity());
             largest_out = largest_out.max(session.output_bytes());
             let limit = limits[session.output_class()];
-            // Who only listens is never idle.
-            let idles = !session.is(state::MONITOR | state::SUBSCRIBED);
+            // Who only listens, or waits, is never idle.
+            let idles = !session.is(state::MONITOR | state::SUBSCRIBED | state::BLOCKED);
             if timeout > 0 && now.saturating_sub(session.last_active) > timeout && idles {
                 close.push(key);
             }

@@ -13,9 +13,9 @@
 //! Longer: `RINGDOVE_SIM_SEEDS=2000 cargo test --release --lib actor::sim`; one seed again:
 //! `RINGDOVE_SIM_SEED=17 cargo test --lib actor::sim`.
 
-use super::canary::{Canary, plant};
 use super::{Actor, Lanes};
 use crate::base::ShardId;
+use crate::base::canary::{Canary, plant};
 use crate::bridge::{Cell, mail};
 use crate::command::CommandTable;
 use crate::config::Settings;

@@ -1,10 +1,10 @@
 //! Lists. An operation on a list works on a `List` in one place and reports in one place: the event of the
 //! command first, then `del` if the list has become empty and its key is gone, then the change.
 //!
-//! What a blocking command needs when it is served is what its plain form does: `pop`, `move_element` and
-//! `MultiPop`. They take `Keys` and a `Reply`, not `Exec`, because who is served is not who runs.
+//! A blocking command does what its plain form does (`pop`, `move_element`), or waits.
 //! Effects are facts: elements really popped, by LPOP and RPOP.
 
+mod blocking;
 mod edit;
 mod moves;
 mod pop;
@@ -13,11 +13,8 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-// For the blocking forms.
-#[allow(unused_imports)]
-pub(in crate::command) use moves::{End, move_effect, move_element};
-#[allow(unused_imports)]
-pub(in crate::command) use pop::{MultiPop, PopReply, pop, pop_effect};
+use moves::{move_effect, move_element};
+use pop::{MultiPop, PopReply, pop, pop_effect};
 pub(in crate::command) use push::push;
 
 use super::debug::{Digest, mix, rdb_length_length};
@@ -114,6 +111,11 @@ pub(super) fn serialized_length(list: &List) -> usize {
 }
 
 pub const COMMANDS: &[CommandSpec] = &[
+    blocking::BLMOVE,
+    blocking::BLMPOP,
+    blocking::BLPOP,
+    blocking::BRPOP,
+    blocking::BRPOPLPUSH,
     read::LINDEX,
     edit::LINSERT,
     read::LLEN,

@@ -1,6 +1,7 @@
 //! Floor 4: what commands mean. One table of rows (`spec`), one file per family; handlers see keys
 //! (`keyspace::Keys`) and a reply, nothing else. Pure: no clock, no randomness but what `Exec` carries.
 
+pub mod blocking;
 pub mod connection;
 pub mod debug;
 mod error;
@@ -30,7 +31,7 @@ pub mod transaction;
 pub mod usage;
 
 pub use error::Error;
-pub use spec::{CommandSpec, Handler, KeySpec, Merge, Run, flag};
+pub use spec::{CommandSpec, Handler, KeySpec, Merge, Run, acl, flag};
 pub use table::{CommandId, CommandTable, Looked};
 
 use crate::config::Settings;

@@ -7,6 +7,7 @@
 //! the ZPOPMIN or ZPOPMAX it came to. The geographical commands (`geo`) work on sorted sets too.
 
 mod add;
+mod blocking;
 mod bounds;
 mod combine;
 mod pop;
@@ -17,9 +18,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-// The blocking forms are made of these.
-#[allow(unused_imports)]
-pub(in crate::command) use pop::{MultiPop, PopReply, first_poppable, pop};
+use pop::{MultiPop, PopReply, first_poppable, pop};
 
 use super::debug::{Digest, mix, rdb_length_length, xor_hashed};
 use super::{CommandSpec, Error};
@@ -148,6 +147,9 @@ fn rdb_member_length(member: Item<'_>) -> usize {
 }
 
 pub const COMMANDS: &[CommandSpec] = &[
+    blocking::BZMPOP,
+    blocking::BZPOPMAX,
+    blocking::BZPOPMIN,
     add::ZADD,
     read::ZCARD,
     read::ZCOUNT,

@@ -173,6 +173,7 @@ settings! {
         pub shutdown_on_sigint: ShutdownFlags,
         pub shutdown_on_sigterm: ShutdownFlags,
         pub pipeline_order: PipelineOrder,
+        pub blocking_timeout_margin: BlockingTimeoutMargin,
         pub databases: u32,
         pub daemonize: bool,
         pub supervised: Supervised,

@@ -2,7 +2,7 @@
 //! transaction, on several held ones. Expired keys are gone for every caller; what changes is
 //! reported once, here, and becomes the watchers' mark and the journal's effect.
 
-use super::{KeyEvent, Keyspace, Placement};
+use super::{KeyEvent, Keyspace, Placement, Wait};
 use crate::base::{Millis, ShardId};
 use crate::config::EventClasses;
 use crate::journal::ChunkWriter;
@@ -371,15 +371,23 @@ impl<'a> Keys<'a> {
         self.touched_in(db, key);
     }
 
-    /// Marks the watchers of one more key of a change that has been counted (the old name of RENAME).
+    /// Marks the watchers of one more key of a change that has been counted (the old name of RENAME), and
+    /// makes it ready for those who wait for it.
     #[inline]
     pub fn touched_in(&mut self, db: usize, key: &[u8]) {
         let placement = self.placement;
         let keyspace = self.owner(key);
-        if !keyspace.watch.is_empty() {
-            let gone = keyspace.dbs[db].find(placement.hash(key), key).is_none();
-            keyspace.watch.touch(db, key, gone);
+        if keyspace.watch.is_empty() & keyspace.blocked.is_empty() {
+            return;
         }
+        let gone = keyspace.dbs[db].find(placement.hash(key), key).is_none();
+        keyspace.watch.touch(db, key, gone);
+        keyspace.blocked.touch(db, key);
+    }
+
+    /// The command has found nothing: its client is to wait. The handler writes no reply.
+    pub fn wait(&mut self, wait: Wait) {
+        self.here().blocked.want(wait);
     }
 
     /// Something other than single keys changed (FLUSHDB, SWAPDB).
@@ -428,6 +436,7 @@ impl<'a> Keys<'a> {
                 }
                 keyspace.stats.expired += 1;
                 keyspace.watch.touch(db, key, true);
+                keyspace.blocked.touch(db, key);
                 if let Some(effects) = &mut self.effects {
                     effects.effect(db as u32, [&b"DEL"[..], key]);
                 }

@@ -1,16 +1,18 @@
 //! Floor 3: what commands touch. One `Keyspace` is everything one shard owns: its part of every
-//! database, the expiry wheels, the WATCH table, counters. Exactly one thread acts on it at a time
-//! (`bridge::cell`); commands reach it through `Keys`, which knows whether they run on one keyspace
-//! or on several that a transaction holds.
+//! database, the expiry wheels, the tables of who watches and who waits for keys, counters. Exactly one
+//! thread acts on it at a time (`bridge::cell`); commands reach it through `Keys`, which knows whether
+//! they run on one keyspace or on several that a transaction holds.
 //!
 //! Pure: time is an argument, randomness is an argument, nothing here does I/O.
 
+pub mod blocked;
 mod db;
 mod keys;
 mod locality;
 mod placement;
 mod watch;
 
+pub use blocked::{BlockedTable, Ready, Wait, WaitKey, Waiter};
 pub use db::{Db, DbStats};
 pub use keys::{Keys, Reach, Ttl, WrongType};
 pub use locality::Rule;
@@ -40,6 +42,7 @@ pub struct Keyspace {
     pub shard: ShardId,
     dbs: Box<[Db]>,
     pub watch: WatchTable,
+    pub blocked: BlockedTable,
     pub stats: KeyspaceStats,
     /// What happened to keys since the last look, for those who asked to be told
     /// (`notify-keyspace-events`). Taken by whoever ran the command.
@@ -70,6 +73,7 @@ impl Keyspace {
             shard,
             dbs: (0..databases).map(|_| Db::new(placement.hasher())).collect(),
             watch: WatchTable::default(),
+            blocked: BlockedTable::default(),
             stats: KeyspaceStats::default(),
             events: Vec::new(),
             graveyard: Vec::new(),
@@ -109,6 +113,7 @@ impl Keyspace {
             );
         }
         dbs.swap(a, b);
+        [a, b].into_iter().for_each(|db| self.blocked.touch_db(db));
     }
 
     /// Empties a database and returns how many keys it had. With `lazy` the memory is given back in
@@ -123,6 +128,7 @@ impl Keyspace {
             self.graveyard.push(Remains::Table(leavings));
         }
         self.stats.dirty += removed;
+        self.blocked.touch_db(db);
         removed
     }
 
@@ -216,7 +222,7 @@ impl Keyspace {
     ) -> bool {
         let mut behind = false;
         for index in 0..self.dbs.len() {
-            let Keyspace { dbs, watch, stats, graveyard, events, .. } = self;
+            let Keyspace { dbs, watch, blocked, stats, graveyard, events, .. } = self;
             let db = &mut dbs[index];
             if db.expires() == 0 {
                 continue;
@@ -225,6 +231,7 @@ impl Keyspace {
                 stats.expired += 1;
                 graveyard.extend(entry.take_heavy().map(Remains::Object));
                 watch.touch(index, entry.key(), true);
+                blocked.touch(index, entry.key());
                 if news & EventClasses::EXPIRED != 0 {
                     let (class, key) = (EventClasses::EXPIRED, entry.key().into());
                     events.push(KeyEvent { db: index, class, name: "expired", key });

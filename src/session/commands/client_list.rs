@@ -41,7 +41,7 @@ pub fn line(session: &Session, table: &CommandTable, now: Millis, asking: Option
         (state::MONITOR, 'O'),
         (state::SUBSCRIBED, 'P'),
         (state::MULTI, 'x'),
-        (state::PAUSED, 'b'),
+        (state::PAUSED | state::BLOCKED, 'b'),
         (state::CLOSING, 'c'),
     ] {
         if session.is(bit) {

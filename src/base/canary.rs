@@ -14,15 +14,27 @@ pub enum Canary {
     ReplyBeforeJournal,
     /// A borrower does not look whether work waits in the inbox of the shard it borrows.
     BorrowOverInbox,
+    /// An owner serves a waiter without asking whether somebody else has had it.
+    ServeWithoutAsking,
+    /// Keys that a transaction made ready while it held keyspaces are not served.
+    HoldServesNobody,
+    /// A waiter that has been served elsewhere, or has gone, is not taken out of its other queues.
+    WaiterNotForgotten,
+    /// What was popped for a client that has gone is not put back.
+    NothingPutBack,
 }
 
 impl Canary {
-    pub const ALL: [Canary; 5] = [
+    pub const ALL: [Canary; 9] = [
         Canary::LocalBeforeInbox,
         Canary::FragmentAlone,
         Canary::ReturnedUnjournaled,
         Canary::ReplyBeforeJournal,
         Canary::BorrowOverInbox,
+        Canary::ServeWithoutAsking,
+        Canary::HoldServesNobody,
+        Canary::WaiterNotForgotten,
+        Canary::NothingPutBack,
     ];
 }
 
