@@ -408,6 +408,17 @@ impl<'a> Keys<'a> {
         }
     }
 
+    /// What `f` writes to the journal is there whole or not at all.
+    pub fn unit(&mut self, f: impl FnOnce(&mut Self)) {
+        if let Some(effects) = &mut self.effects {
+            effects.begin_unit();
+        }
+        f(self);
+        if let Some(effects) = &mut self.effects {
+            effects.end_unit();
+        }
+    }
+
     /// Writes this command to the journal as it was sent, but by its own name whatever it was renamed to.
     pub fn effect_as_sent(&mut self, name: &str, args: Args<'_>) {
         if let Some(effects) = &mut self.effects {
