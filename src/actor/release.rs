@@ -81,8 +81,10 @@ impl Actor {
         self.last_expire = now;
         // A paused server changes no key by itself (CLIENT PAUSE serves failovers).
         if node.active_expire.load(Ordering::Relaxed) && !attention_bit(&node, attention::PAUSE) {
-            let (keyspace, effects) = engine.split();
-            if keyspace.expire_some(now, expire, effects) {
+            let notify = self.settings.notify_keyspace_events.0;
+            let (keyspace, mut effects) = engine.split();
+            let keys_left = keyspace.expire_some(now, expire, effects.as_deref_mut());
+            if keyspace.expire_fields_some(now, expire, notify, effects) || keys_left {
                 self.turn_worked = true;
             }
         }

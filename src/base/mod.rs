@@ -4,6 +4,7 @@ pub mod glob;
 pub mod limits;
 pub mod num;
 pub mod quote;
+pub mod random;
 
 /// Milliseconds since the Unix epoch. The engine never asks a clock; it is told.
 pub type Millis = u64;

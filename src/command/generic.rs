@@ -6,7 +6,7 @@ mod exists;
 mod expire;
 mod object;
 mod rename;
-mod scan;
+pub(super) mod scan;
 
 use super::{CommandSpec, Error};
 use crate::base::num::parse_i64;

@@ -110,7 +110,7 @@ impl<'a> Options<'a> {
 }
 
 /// What `strtoul` makes of a cursor: a sign is allowed, and nothing at all is 0.
-fn parse_cursor(text: &[u8]) -> Result<u64, Error> {
+pub(in crate::command) fn parse_cursor(text: &[u8]) -> Result<u64, Error> {
     let invalid = Error::text("ERR invalid cursor");
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
