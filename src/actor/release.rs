@@ -98,9 +98,10 @@ impl Actor {
         self.last_expire = now;
         // A paused server changes no key by itself (CLIENT PAUSE serves failovers).
         if node.active_expire.load(Ordering::Relaxed) && !attention_bit(&node, attention::PAUSE) {
-            let (keyspace, effects) = engine.split();
             let news = Actor::wanted_news(&node, self.settings.notify_keyspace_events);
-            if keyspace.expire_some(now, expire, news, effects) {
+            let (keyspace, mut effects) = engine.split();
+            let keys_left = keyspace.expire_some(now, expire, news, effects.as_deref_mut());
+            if keyspace.expire_fields_some(now, expire, news, effects) || keys_left {
                 self.turn_worked = true;
             }
         }

@@ -27,7 +27,7 @@ const TYPE_ZSET: u32 = 3;
 const TYPE_HASH: u32 = 4;
 const TYPE_STREAM: u32 = 6;
 
-fn sha1(bytes: &[u8]) -> Digest {
+pub(super) fn sha1(bytes: &[u8]) -> Digest {
     Sha1::digest(bytes).into()
 }
 

@@ -7,6 +7,7 @@
 
 pub mod blocked;
 mod db;
+mod fields;
 mod keys;
 mod locality;
 mod placement;
@@ -30,6 +31,8 @@ pub struct KeyspaceStats {
     pub hits: u64,
     pub misses: u64,
     pub expired: u64,
+    /// Fields of hashes.
+    pub expired_fields: u64,
     /// Active expiry turns that ended with work left over.
     pub expire_cycles_capped: u64,
     /// Changes since start, as Redis counts `dirty` (`rdb_changes_since_last_save`).
