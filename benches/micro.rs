@@ -137,6 +137,7 @@ impl Bed {
             tally: &self.tally,
             errors: &self.errors,
             over_limit: false,
+            news: 0,
         };
         assert!(run_job(env, &mut self.engine, job, args, out));
     }

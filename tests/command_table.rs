@@ -220,6 +220,15 @@ fn keys_are_found_where_redis_finds_them() {
         &["lcs", "a", "b"],
         &["del", "a", "b", "c"],
         &["object", "encoding", "a"],
+        &["rpoplpush", "a", "b"],
+        &["lmpop", "2", "a", "b", "LEFT"],
+        &["lmpop", "3", "a", "LEFT"],
+        &["lmpop", "x", "a", "LEFT"],
+        &["sort", "a"],
+        &["sort", "a", "by", "w_*", "get", "#", "limit", "0", "1", "store", "b", "store", "c"],
+        &["sort", "a", "get", "store", "asc"],
+        &["sort", "a", "store"],
+        &["sort_ro", "a", "get", "x"],
     ];
     for case in cases {
         let known = table.find(case[0].as_bytes()).is_some() || case[0] == "nosuch";

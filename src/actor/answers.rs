@@ -61,13 +61,19 @@ impl Actor {
                         self.registered(item.to, Arc::clone(waiter));
                     }
                 }
+                Kind::Echo => {
+                    self.reply(parcel, item, &parcel.replies[from..to]);
+                    self.echoed(item.to);
+                }
                 Kind::Command | Kind::Watch { .. } | Kind::Thread => {
                     self.reply(parcel, item, &parcel.replies[from..to])
                 }
                 Kind::PutBack => {
                     if parcel.replies[from] == b'-' {
                         let reason = String::from_utf8_lossy(&parcel.replies[from + 1..to]);
-                        tracing::warn!("A popped element that reached nobody could not be put back: {reason}");
+                        tracing::warn!(
+                            "A popped element that reached nobody could not be put back: {reason}"
+                        );
                     }
                 }
                 Kind::Hold(_)
@@ -96,6 +102,7 @@ impl Actor {
         }
         session.pending.fill(to.slot, reply, &mut session.out);
         self.note_output(to.conn as usize);
+        self.drained(to.conn as usize);
     }
 
     /// A shard's part of a gathered answer; None: a watched key had changed there.
@@ -132,6 +139,7 @@ impl Actor {
         let session = &mut self.sessions[key];
         session.pending.fill(to.slot, &out, &mut session.out);
         self.note_output(key);
+        self.drained(key);
         self.after(key, then);
     }
 

@@ -332,7 +332,7 @@ impl Actor {
     }
 
     /// Sends what waiters have got to their homes.
-    pub(super) fn deliver(&mut self) {
+    pub(super) fn send_served(&mut self) {
         for Served { waiter, outcome } in std::mem::take(&mut self.served) {
             self.turn_worked = true;
             let asker = waiter.asker;

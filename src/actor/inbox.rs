@@ -39,6 +39,10 @@ impl Actor {
         if self.lent {
             return;
         }
+        if self.has_publications() {
+            // Told before anybody from elsewhere can see what they are about.
+            self.push_out();
+        }
         if self.next_parcel >= self.todo.len() {
             self.todo.clear();
             self.next_parcel = 0;
@@ -62,9 +66,15 @@ impl Actor {
                 self.todo[self.next_parcel] = Some(parcel);
                 return;
             }
+            self.tell_news();
             self.next_parcel += 1;
             self.next_item = 0;
-            self.send_home(parcel);
+            if parcel.items.is_empty() {
+                parcel.reset();
+                self.spare.push(parcel);
+            } else {
+                self.send_home(parcel);
+            }
         }
     }
 
@@ -80,6 +90,7 @@ impl Actor {
                     if !hold.asks.is_empty() {
                         hold.tell(self.me, self.thread_parts(hold.asker, &hold.asks));
                     }
+                    self.tell_news();
                     self.owner.lend();
                     self.lent = true;
                     self.tally().holds.add(1);
@@ -124,7 +135,18 @@ impl Actor {
             }
         }
         parcel.depends_on = self.owner.get().map_or(0, |engine| engine.depends_on());
+        if !parcel.messages.is_empty() {
+            self.deliver(parcel);
+        }
         true
+    }
+
+    /// Publishes what was done to this shard's keys, before anybody who asked for it hears that it is done.
+    pub(super) fn tell_news(&mut self) {
+        if self.owner.get().is_some_and(|engine| engine.keyspace.has_news()) {
+            self.take_own_news();
+            self.push_out();
+        }
     }
 
     /// Runs a whole parcel on a borrowed keyspace.
@@ -257,6 +279,11 @@ impl Runner<'_> {
             }
             Kind::Unwatch { client } => {
                 self.engine.keyspace.watch.unwatch(*client);
+                answers.end();
+                at + 1
+            }
+            Kind::Echo => {
+                answers.replies.extend_from_slice(commands.args(item).at(0));
                 answers.end();
                 at + 1
             }

@@ -156,7 +156,7 @@ impl Actor {
                     }
                     return Taken::Yes;
                 }
-                if !spec.has(flag::PROTECTED) {
+                if !spec.has(flag::PROTECTED | flag::PUBSUB) {
                     self.dispatch(key, id, args);
                     return Taken::Yes;
                 }
@@ -181,6 +181,7 @@ impl Actor {
             session.pending.fill(slot, &self.scratch, &mut session.out);
             ok
         };
+        let has_news = engine.keyspace.has_news();
         if engine.journaling {
             let depends = &mut self.depends[self.me as usize];
             *depends = (*depends).max(engine.depends_on());
@@ -192,6 +193,9 @@ impl Actor {
         }
         if stirred {
             self.serve_here();
+        }
+        if has_news || stirred {
+            self.take_own_news();
         }
         self.count(key, id, args, ok);
     }
@@ -444,7 +448,15 @@ impl Actor {
             self.refuse(key, id, &format!("MISCONF Errors writing to the AOF file: {reason}"));
             return Taken::Yes;
         }
+        if let Some(line) = self.refusal_of_subscriber(key, id) {
+            self.refuse(key, id, &line);
+            return Taken::Yes;
+        }
         let id = node.table.inner(id, args).unwrap_or(id);
+        if (spec.has(flag::PUBSUB) || self.sessions[key].is(state::MULTI)) && self.must_drain(key, id) {
+            self.sessions[key].set(state::DRAINS, true);
+            return Taken::Later;
+        }
         if self.sessions[key].is(state::MULTI) {
             self.queue_or_end(key, id, args);
         } else {
@@ -482,6 +494,10 @@ impl Actor {
             }
             Some(SessionRun::Threads(..)) => self.ask_threads(key, id, args),
             Some(SessionRun::Transaction) => self.transaction_command(key, id, args),
+            Some(SessionRun::Publish(subject)) => self.publish(key, id, subject, args),
+            Some(run @ (SessionRun::Subscribe(_) | SessionRun::Unsubscribe(_))) => {
+                self.subscription_command(key, id, run, args)
+            }
             Some(SessionRun::Merge(_)) | None => {
                 let name = self.node.table.row(id).full_name.clone();
                 let line = format!("ERR The command '{name}' is not available in this build");
@@ -546,10 +562,19 @@ impl Actor {
         match then {
             Then::Nothing => {}
             Then::Close => self.close_after_reply(key),
-            Then::Reset | Then::Unwatch => self.unwatch(key),
+            Then::Reset => {
+                self.unwatch(key);
+                self.leave_modes(key);
+            }
+            Then::Unwatch => self.unwatch(key),
             Then::Hold => self.sessions[key].set(state::GATED, true),
             Then::Sleep(micros) => self.sleep_micros += micros,
         }
+    }
+
+    /// RESET ends what makes the server send by itself.
+    fn leave_modes(&mut self, key: usize) {
+        Actor::end_subscriptions(&self.node, self.me, key, &mut self.sessions[key]);
     }
 
     /// The driver sleeps for DEBUG SLEEP, after the command; it counts as the command's time.

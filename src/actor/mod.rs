@@ -23,6 +23,7 @@ mod blocking;
 mod inbox;
 mod input;
 mod outbox;
+mod publish;
 mod release;
 #[cfg(test)]
 mod sim;
@@ -36,6 +37,7 @@ use crate::config::Settings;
 use crate::resp::Span;
 use crate::session::{Doubt, Node, Peer, Session, Sessions, state};
 use crate::shard::{Engine, Parcel, Served, Tally};
+use publish::Publication;
 use release::Release;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -54,6 +56,8 @@ pub struct Actor {
 
     /// For each shard what this turn has for it.
     outbox: Vec<Option<Box<Parcel>>>,
+    /// Messages of this turn, published with the outbox.
+    publications: Vec<Publication>,
     /// Sessions with fragments in the outbox.
     unpushed: Vec<usize>,
     /// What was taken from the own inbox, and how far it has run.
@@ -161,6 +165,7 @@ impl Actor {
             owner,
             sessions: Sessions::new(),
             outbox: (0..shards).map(|_| None).collect(),
+            publications: Vec::new(),
             unpushed: Vec::new(),
             todo: Vec::new(),
             taken: Vec::new(),
@@ -306,8 +311,6 @@ fn attention_bit(node: &Node, bit: u32) -> bool {
     node.attention() & bit != 0
 }
 
-
-
 /// What is the same for every command of a turn, borrowed from the fields it needs so that the
 /// keyspace can be borrowed beside it.
 macro_rules! env {
@@ -319,6 +322,7 @@ macro_rules! env {
             tally: &$actor.node.tallies[$actor.me as usize],
             errors: &$actor.node.errors,
             over_limit: $actor.over_limit,
+            news: Actor::wanted_news(&$actor.node, $actor.settings.notify_keyspace_events),
         }
     };
 }

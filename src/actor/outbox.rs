@@ -12,7 +12,7 @@ use super::Actor;
 use crate::base::limits::PARCELS_IN_FLIGHT_MAX;
 use crate::base::planted;
 use crate::bridge::Places;
-use crate::shard::{Engine, Parcel};
+use crate::shard::{Delivery, Engine, Parcel};
 use std::sync::Arc;
 
 impl Actor {
@@ -26,25 +26,49 @@ impl Actor {
         })
     }
 
-    /// Gives everything in the outbox its places.
-    pub(super) fn push_out(&mut self) {
-        if self.outbox.iter().all(Option::is_none) {
-            return;
+    /// Gives everything in the outbox, and this turn's messages, their places. Returns how many
+    /// receivers the last message had.
+    pub(super) fn push_out(&mut self) -> usize {
+        if self.outbox.iter().all(Option::is_none) && !self.has_publications() {
+            return 0;
         }
         self.turn_worked = true;
         let node = Arc::clone(&self.node);
         let me = self.me as usize;
-        let shards = (0..self.outbox.len()).filter(|j| self.outbox[*j].is_some());
+        let publications = std::mem::take(&mut self.publications);
+        let mut bound = self.bind(&publications);
         let mut borrowed: Vec<(usize, crate::bridge::Borrowed<'_, Engine>, Box<Parcel>)> = Vec::new();
-        let mut pushed = Vec::new();
-        let mut places = Places::hold(&node.inboxes, shards.clone().collect::<Vec<_>>().into_iter());
-        for (j, slot) in self.outbox.iter_mut().enumerate() {
+        let (mut pushed, mut here) = (Vec::new(), Vec::new());
+        let concerned = (0..self.outbox.len()).filter(|j| self.outbox[*j].is_some() || bound.concerns(*j));
+        let mut places = Places::hold(&node.inboxes, concerned.collect::<Vec<_>>().into_iter());
+        if !bound.is_current(&node.registry) {
+            // Somebody has subscribed or left just now. With every inbox held, who is subscribed is who
+            // was when these places were taken.
+            drop(places);
+            places = Places::hold(&node.inboxes, 0..self.outbox.len());
+            bound = self.bind(&publications);
+        }
+        for j in 0..self.outbox.len() {
             if planted!(FragmentAlone) && pushed.len() + borrowed.len() == 1 {
                 break;
             }
-            let Some(mut parcel) = slot.take() else { continue };
+            let messages = bound.take(j);
+            if self.outbox[j].is_none() && !messages.is_empty() {
+                if j == me && self.is_next(&places) {
+                    here = messages;
+                    continue;
+                }
+                self.parcel(j as u16);
+            }
+            let Some(mut parcel) = self.outbox[j].take() else { continue };
             parcel.now = self.now;
             parcel.owner = j as u16;
+            if !messages.is_empty() {
+                node.registry.owe(j as u16, messages.iter().map(Delivery::bytes).sum());
+                parcel.messages = messages;
+                parcel.needs = self.needs_of_messages();
+                parcel.owner_only = true;
+            }
             if j != me
                 && !parcel.owner_only
                 && (places.is_empty(j) || planted!(BorrowOverInbox))
@@ -53,18 +77,26 @@ impl Actor {
                 borrowed.push((j, engine, parcel));
                 continue;
             }
+            pushed.push((j, parcel.items.is_empty()));
             places.push(j, parcel);
-            pushed.push(j);
         }
         drop(places);
-        for j in pushed {
+        for (j, one_way) in pushed {
             if j != me {
-                self.lanes.in_flight[j] += 1;
+                // Nothing but messages: it does not come home.
+                self.lanes.in_flight[j] += !one_way as usize;
                 node.wakes[j].wake();
             }
         }
+        self.write_deliveries(&mut here);
+        let receivers = self.answer_publications(publications, &bound);
         for (j, mut engine, mut parcel) in borrowed {
             self.run_borrowed(&mut engine, &mut parcel);
+            if engine.keyspace.has_news() {
+                self.depends[j] = self.depends[j].max(parcel.depends_on);
+                self.take_news(&mut engine);
+                self.push_out();
+            }
             // Before the keyspace goes back: its owner's next chunk must come after this one.
             self.send_chunk(engine.effects_to_send());
             drop(engine);
@@ -77,10 +109,13 @@ impl Actor {
                 session.unpushed = false;
             }
         }
+        receivers
     }
 
     /// Whether another turn's work for every shard would find room: otherwise the driver stops reading.
     pub fn has_room(&self) -> bool {
-        self.lanes.in_flight.iter().all(|n| *n < PARCELS_IN_FLIGHT_MAX - 2) && !self.is_journal_congested()
+        self.lanes.in_flight.iter().all(|n| *n < PARCELS_IN_FLIGHT_MAX - 2)
+            && !self.is_journal_congested()
+            && !self.node.registry.is_congested()
     }
 }

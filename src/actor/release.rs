@@ -33,6 +33,12 @@ const EXPIRE_PER_TURN: usize = 64;
 const EXPIRE_PER_CRON: usize = 4096;
 const FREE_PER_TURN: usize = 256;
 
+impl Release {
+    pub(super) fn needs(&self) -> &[(u16, u64)] {
+        &self.needs
+    }
+}
+
 impl Actor {
     /// Time has passed: called by the driver before it brings what it has harvested.
     pub fn begin_turn(&mut self, now_micros: u64) {
@@ -69,7 +75,7 @@ impl Actor {
         self.take_answers();
         self.expire_and_free(EXPIRE_PER_TURN, FREE_PER_TURN);
         if !self.served.is_empty() {
-            self.deliver();
+            self.send_served();
             // A turn sooner than they would go otherwise.
             self.push_out();
         }
@@ -92,8 +98,10 @@ impl Actor {
         self.last_expire = now;
         // A paused server changes no key by itself (CLIENT PAUSE serves failovers).
         if node.active_expire.load(Ordering::Relaxed) && !attention_bit(&node, attention::PAUSE) {
-            let (keyspace, effects) = engine.split();
-            if keyspace.expire_some(now, expire, effects) {
+            let news = Actor::wanted_news(&node, self.settings.notify_keyspace_events);
+            let (keyspace, mut effects) = engine.split();
+            let keys_left = keyspace.expire_some(now, expire, news, effects.as_deref_mut());
+            if keyspace.expire_fields_some(now, expire, news, effects) || keys_left {
                 self.turn_worked = true;
             }
         }
@@ -103,6 +111,7 @@ impl Actor {
         if engine.keyspace.blocked.is_stirred() {
             self.serve_here();
         }
+        self.tell_news();
     }
 
     fn hand_over_effects(&mut self) {
@@ -352,16 +361,17 @@ impl Actor {
     /// Closes who has been idle too long or lets too much output pile up; adds up buffers for INFO.
     fn check_connections(&mut self) {
         let (now, timeout) = (self.now, self.settings.timeout as u64 * 1000);
-        let limit = self.settings.client_output_buffer_limit[0];
+        let limits = self.settings.client_output_buffer_limit;
         let (mut bytes, mut largest_in, mut largest_out) = (0, 0, 0);
         let mut close = Vec::new();
         for (key, session) in &mut self.sessions {
             bytes += session.buffer_bytes();
             largest_in = largest_in.max(session.input.capacity());
             largest_out = largest_out.max(session.output_bytes());
-            let spared = state::MONITOR | state::BLOCKED;
-            if timeout > 0 && now.saturating_sub(session.last_active) > timeout && !session.is(spared)
-            {
+            let limit = limits[session.output_class()];
+            // Who only listens, or waits, is never idle.
+            let idles = !session.is(state::MONITOR | state::SUBSCRIBED | state::BLOCKED);
+            if timeout > 0 && now.saturating_sub(session.last_active) > timeout && idles {
                 close.push(key);
             }
             let output = session.output_bytes() as u64;
@@ -397,8 +407,8 @@ impl Actor {
 
     /// Output limits are looked at when output grows: a hard limit closes at once.
     pub fn check_output(&mut self, key: usize) {
-        let limit = self.settings.client_output_buffer_limit[0].hard_bytes;
         let Some(session) = self.sessions.get(key) else { return };
+        let limit = self.settings.client_output_buffer_limit[session.output_class()].hard_bytes;
         let output = session.output_bytes() as u64;
         let stranger = session.is(state::NEEDS_AUTH) && output > UNAUTHENTICATED_OUTPUT_MAX;
         if stranger || (limit > 0 && output > limit) {

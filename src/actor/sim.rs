@@ -453,6 +453,7 @@ impl Sink for Apply {
             tally: &tally,
             errors: &errors,
             over_limit: false,
+            news: 0,
         };
         let command = self.table.find(args.at(0)).ok_or("unknown command")?;
         let job = crate::shard::Job {

@@ -3,6 +3,7 @@
 //! An EXEC takes the cheapest form that fits: here at once; as a unit on one other shard; as units on
 //! several shards, when no command needs a value of another shard; or holding the keyspaces concerned.
 
+use super::publish::Answer;
 use super::{Actor, env};
 use crate::base::{ShardId, planted};
 use crate::command::{ClientView, CommandId, Merge, Run, acl, flag};
@@ -11,9 +12,7 @@ use crate::resp::{Args, ArgsBuf, Proto, Reply};
 use crate::router::{self, Gather, Pieces, Plan, ShardSet};
 use crate::session::commands::SessionRun;
 use crate::session::{Multi, state};
-use crate::shard::{
-    Engine, Env, Head, Hold, Job, Kind, ReplyTo, Server, run_every, run_held, run_job,
-};
+use crate::shard::{Engine, Env, Head, Hold, Job, Kind, ReplyTo, Server, run_every, run_held, run_job};
 use std::ops::DerefMut;
 use std::sync::Arc;
 
@@ -114,6 +113,7 @@ impl Actor {
             }
             _ => {
                 if let Some(multi) = &mut self.sessions[key].multi {
+                    multi.pubsub |= spec.has(flag::PUBSUB);
                     multi.push(id, args);
                 }
                 self.answer(key, |out, proto| Reply::new(out, proto).simple("QUEUED"));
@@ -144,8 +144,15 @@ impl Actor {
         }
         let session = &self.sessions[key];
         let proto = session.proto;
-        let program =
-            Program { slot: 0, commands: multi.queued, exec: true, may_wait: false, watcher, db: session.db, proto };
+        let program = Program {
+            slot: 0,
+            commands: multi.queued,
+            exec: true,
+            may_wait: false,
+            watcher,
+            db: session.db,
+            proto,
+        };
         match form {
             Form::Here => self.exec_here(key, program),
             Form::Units => self.exec_units(key, &shards, program),
@@ -173,7 +180,7 @@ impl Actor {
         let mut shards = watched.clone();
         let mut independent = true;
         let mut fed = ShardSet::default();
-        let mut session_state = false;
+        let (mut session_state, mut publishes) = (false, false);
         for (id, args) in queued {
             let spec = node.table.spec(*id);
             match router::plan(spec, args.as_args(), &node.placement) {
@@ -195,12 +202,14 @@ impl Actor {
                     // effects must be theirs, so it cannot lie in another shard's fragment.
                     independent &= queued.len() == 1 || !spec.has(flag::WRITE);
                 }
-                Ok(Plan::Session) => {
-                    session_state = true;
-                    if matches!(node.session_run(*id), Some(SessionRun::Threads(..))) {
+                Ok(Plan::Session) => match node.session_run(*id) {
+                    Some(SessionRun::Publish(_)) => publishes = true,
+                    Some(SessionRun::Threads(..)) => {
+                        session_state = true;
                         shards.extend(&ShardSet::all(node.shards()));
                     }
-                }
+                    _ => session_state = true,
+                },
                 Err(_) => independent = false,
             }
         }
@@ -212,6 +221,10 @@ impl Actor {
         if shards.as_slice().is_empty() {
             shards.insert(self.me);
         }
+        // Units take their messages along with them. Where it is not certain yet that the unit will run, or
+        // a message may not come before the unit is in the journal, it is published when that is known.
+        let uncertain = !watched.as_slice().is_empty() || node.journal.is_on();
+        independent &= !(publishes && uncertain && !node.registry.is_quiet());
         // Who waits for keys of several shards gets what came first: one place must know what that was.
         if fed.as_slice().len() > 1 && node.has_spread_waiters() {
             independent = false;
@@ -247,9 +260,15 @@ impl Actor {
         let node = Arc::clone(&self.node);
         let mut gather = Gather::new(true, program.proto);
         let mut parts = Parts::new();
-        let mut write = false;
-        for (id, args) in &program.commands {
+        let (mut write, mut messages) = (false, Vec::new());
+        for (at, (id, args)) in program.commands.iter().enumerate() {
             write |= node.table.spec(*id).has(flag::WRITE);
+            if let Some(SessionRun::Publish(subject)) = node.session_run(*id) {
+                gather.add(Pieces::to_be_settled(*id, program.proto));
+                messages.push((at, subject));
+                self.count(key, *id, args.as_args(), true);
+                continue;
+            }
             self.add_parts(&mut gather, &mut parts, *id, args.as_args(), program.db, key);
         }
         if parts.is_empty() {
@@ -259,7 +278,12 @@ impl Actor {
                 parts.push((*shard, Vec::new()));
             }
         }
-        self.send_gather(key, gather, parts, write, program.watcher);
+        let slot = self.send_gather(key, gather, parts, write, program.watcher);
+        let client = self.sessions[key].id;
+        for (command, subject) in messages {
+            let args = program.commands[command].1.as_args();
+            self.publish_later(subject, args, Answer::Gather { key, client, slot, command });
+        }
     }
 
     /// Adds one command to a gather and to the parts of its shards.
@@ -340,7 +364,7 @@ impl Actor {
         parts: Parts,
         write: bool,
         watcher: Option<u64>,
-    ) {
+    ) -> u32 {
         let exec = gather.exec;
         let session = &mut self.sessions[key];
         let client = session.id as u32;
@@ -361,6 +385,7 @@ impl Actor {
                 parcel.push(to, Kind::Command, head, args.as_args());
             }
         }
+        slot
     }
 
     /// A single command over keys of several shards that depend on each other (RENAME, MSETNX).
@@ -506,6 +531,7 @@ impl Actor {
                 session.pending.fill(program.slot, &out, &mut session.out);
                 self.note_output(key);
                 self.open_gate(key);
+                self.drained(key);
             }
         }
     }
@@ -531,7 +557,8 @@ impl Actor {
                 let stand_in = self.sessions.insert(gone);
                 let mut lost = Vec::new();
                 self.run_program(stand_in, &program, hold.id, Some(&hold), &mut engines, &mut lost);
-                self.sessions.remove(stand_in);
+                let mut gone = self.sessions.remove(stand_in);
+                Actor::end_subscriptions(&node, self.me, stand_in, &mut gone);
                 self.with_output.retain(|k| *k != stand_in);
             }
             _ => {}
@@ -650,6 +677,13 @@ impl Actor {
         });
         self.serve_held(engines);
         self.note_depends(engines);
+        for engine in engines.iter_mut().filter(|e| e.keyspace.has_news()) {
+            self.take_news(engine);
+        }
+        // Before the keyspaces go back.
+        if self.has_publications() {
+            self.push_out();
+        }
         waiter
     }
 
@@ -684,6 +718,19 @@ impl Actor {
                     ok = done;
                     self.stretch(then);
                     self.after(key, then);
+                }
+                Some(SessionRun::Publish(subject)) => {
+                    for engine in engines.iter_mut().filter(|e| e.keyspace.has_news()) {
+                        self.take_news(engine);
+                    }
+                    self.note_depends(engines);
+                    let receivers = self.publish_now(subject, args);
+                    Reply::new(out, proto).integer(receivers as i64);
+                }
+                Some(SessionRun::Subscribe(subject)) => self.subscribe(key, subject, args, out),
+                Some(SessionRun::Unsubscribe(subject)) => {
+                    self.unsubscribe(key, subject, args, out);
+                    self.note_subscribed(key);
                 }
                 Some(SessionRun::Transaction) if node.table.row(id).full_name == "unwatch" => {
                     Reply::new(out, proto).ok()

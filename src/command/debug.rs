@@ -27,13 +27,18 @@ const TYPE_ZSET: u32 = 3;
 const TYPE_HASH: u32 = 4;
 const TYPE_STREAM: u32 = 6;
 
-fn sha1(bytes: &[u8]) -> Digest {
+pub(super) fn sha1(bytes: &[u8]) -> Digest {
     Sha1::digest(bytes).into()
 }
 
 /// Order does not matter: what is in twice is out again.
-pub(super) fn xor(digest: &mut Digest, other: &Digest) {
+fn xor(digest: &mut Digest, other: &Digest) {
     digest.iter_mut().zip(other).for_each(|(a, b)| *a ^= b);
+}
+
+/// The data of one element among others: order does not matter.
+pub(super) fn xor_hashed(digest: &mut Digest, bytes: &[u8]) {
+    xor(digest, &sha1(bytes));
 }
 
 /// Order matters.

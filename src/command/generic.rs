@@ -7,6 +7,7 @@ mod expire;
 mod object;
 mod rename;
 pub(super) mod scan;
+mod sort;
 
 use super::{CommandSpec, Error};
 use crate::base::num::parse_i64;
@@ -60,6 +61,8 @@ pub const COMMANDS: &[CommandSpec] = &[
     rename::RENAME,
     rename::RENAMENX,
     scan::SCAN,
+    sort::SORT,
+    sort::SORT_RO,
     database::SWAPDB,
     exists::TOUCH,
     expire::TTL,

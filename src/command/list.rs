@@ -19,26 +19,30 @@ pub(in crate::command) use push::push;
 
 use super::debug::{Digest, mix, rdb_length_length};
 use super::{CommandSpec, Error};
-use crate::config::{EventClasses, Settings};
+use crate::config::{self, EventClasses, Settings};
 use crate::keyspace::{Keys, WrongType};
 use crate::resp::Reply;
 use crate::structure::list::{Limits, Side};
 use crate::structure::{Collection, Entry, Item, List};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// DEBUG QUICKLIST-PACKED-THRESHOLD: an element of at least so many bytes has a node of its own. The same
-/// for the whole process and never changed but by tests of the suite.
-static PACKED_THRESHOLD: AtomicUsize = AtomicUsize::new(PACKED_THRESHOLD_MAX);
-/// Redis's default, and the most it takes: half of what a length of 32 bits can say.
-const PACKED_THRESHOLD_MAX: usize = 1 << 30;
+/// DEBUG QUICKLIST-PACKED-THRESHOLD: an element of at least so many bytes has a node of its own. One for
+/// the whole process; only tests of lists change it.
+static PACKED_THRESHOLD: AtomicUsize = AtomicUsize::new(PACKED_THRESHOLD_DEFAULT);
+const PACKED_THRESHOLD_DEFAULT: usize = 1 << 30;
+/// A little less than a length of 32 bits can say.
+const PACKED_THRESHOLD_MAX: u64 = (1 << 32) - (1 << 20);
 
-/// Sets the threshold; 0 means the default. False if it is too large.
-pub fn set_packed_threshold(bytes: usize) -> bool {
-    let fits = bytes <= 4 * PACKED_THRESHOLD_MAX;
-    if fits {
-        PACKED_THRESHOLD.store(if bytes == 0 { PACKED_THRESHOLD_MAX } else { bytes }, Relaxed);
-    }
-    fits
+/// DEBUG QUICKLIST-PACKED-THRESHOLD size. 0 means the default.
+pub fn set_packed_threshold(size: &[u8]) -> Result<(), Error> {
+    let bytes = config::text::memory(size).filter(|bytes| *bytes <= PACKED_THRESHOLD_MAX);
+    let refused = Error::text("ERR argument must be a memory value bigger than 1 and smaller than 4gb");
+    let threshold = match bytes.ok_or(refused)? {
+        0 => PACKED_THRESHOLD_DEFAULT,
+        bytes => bytes as usize,
+    };
+    PACKED_THRESHOLD.store(threshold, Relaxed);
+    Ok(())
 }
 
 /// How large the nodes of lists may be.

@@ -14,6 +14,7 @@ pub mod introspect;
 pub mod list;
 pub mod lolwut;
 pub mod memory;
+pub mod pubsub;
 #[cfg(test)]
 mod replay_tests;
 pub mod server;

@@ -20,7 +20,7 @@ mod tests;
 
 use pop::{MultiPop, PopReply, first_poppable, pop};
 
-use super::debug::{Digest, mix, rdb_length_length, xor};
+use super::debug::{Digest, mix, rdb_length_length, xor_hashed};
 use super::{CommandSpec, Error};
 use crate::base::num::{DoubleText, parse_i64};
 use crate::config::{EventClasses, Settings};
@@ -127,7 +127,7 @@ pub(super) fn mix_digest(set: &SortedSet, digest: &mut Digest) {
         let mut element = Digest::default();
         mix(&mut element, member.text(&mut itoa::Buffer::new()));
         mix(&mut element, DoubleText::new(score).as_bytes());
-        xor(digest, &element);
+        xor_hashed(digest, &element);
     }
 }
 

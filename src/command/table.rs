@@ -2,7 +2,7 @@
 //! of the upper-cased name's bytes and one comparison.
 
 use super::spec::{Begin, CommandSpec, Find, KeySpec};
-use super::{connection, debug, function, generic, server, string, transaction};
+use super::{connection, debug, function, generic, pubsub, server, string, transaction};
 use super::{hash, list, set, sorted_set, stream};
 use crate::resp::Args;
 
@@ -57,6 +57,7 @@ impl CommandTable {
             stream::COMMANDS,
             connection::COMMANDS,
             transaction::COMMANDS,
+            pubsub::COMMANDS,
             server::COMMANDS,
             function::COMMANDS,
         ] {

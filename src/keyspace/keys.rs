@@ -357,6 +357,12 @@ impl<'a> Keys<'a> {
         self.owner(key).dbs[db].set_expire(hash, key, expire)
     }
 
+    /// A hash was changed in place and its nearest field deadline with it: the database files it anew.
+    pub fn refile_fields(&mut self, key: &[u8]) {
+        let (db, hash) = (self.db, self.placement.hash(key));
+        self.owner(key).dbs[db].refile_fields(hash, key);
+    }
+
     /// A key of the selected database was changed, created or removed: marks its watchers and has the
     /// command written to the journal.
     #[inline]
@@ -405,6 +411,17 @@ impl<'a> Keys<'a> {
         self.own_effect = true;
         if let Some(effects) = &mut self.effects {
             effects.effect(self.db as u32, args);
+        }
+    }
+
+    /// What `f` writes to the journal is there whole or not at all.
+    pub fn unit(&mut self, f: impl FnOnce(&mut Self)) {
+        if let Some(effects) = &mut self.effects {
+            effects.begin_unit();
+        }
+        f(self);
+        if let Some(effects) = &mut self.effects {
+            effects.end_unit();
         }
     }
 

@@ -7,6 +7,7 @@
 
 pub mod blocked;
 mod db;
+mod fields;
 mod keys;
 mod locality;
 mod placement;
@@ -20,6 +21,7 @@ pub use placement::Placement;
 pub use watch::{WatchTable, WatcherId};
 
 use crate::base::{Millis, ShardId};
+use crate::config::EventClasses;
 use crate::journal::ChunkWriter;
 use crate::structure::{Entry, Leavings, Object};
 
@@ -29,6 +31,8 @@ pub struct KeyspaceStats {
     pub hits: u64,
     pub misses: u64,
     pub expired: u64,
+    /// Fields of hashes.
+    pub expired_fields: u64,
     /// Active expiry turns that ended with work left over.
     pub expire_cycles_capped: u64,
     /// Changes since start, as Redis counts `dirty` (`rdb_changes_since_last_save`).
@@ -77,6 +81,12 @@ impl Keyspace {
             events: Vec::new(),
             graveyard: Vec::new(),
         }
+    }
+
+    /// Whether somebody is to be told of what commands did here.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        !self.events.is_empty()
     }
 
     pub fn databases(&self) -> usize {
@@ -205,11 +215,17 @@ impl Keyspace {
 
     /// Removes keys whose time has come, at most `budget` steps of work over all databases. Returns
     /// whether expired keys may be left. Keys past their time are invisible to commands anyway; this
-    /// gives their memory back, and writes their DEL into the journal.
-    pub fn expire_some(&mut self, now: Millis, budget: usize, mut effects: Option<&mut ChunkWriter>) -> bool {
+    /// gives their memory back, and writes their DEL into the journal. `news`: what to tell of.
+    pub fn expire_some(
+        &mut self,
+        now: Millis,
+        budget: usize,
+        news: u32,
+        mut effects: Option<&mut ChunkWriter>,
+    ) -> bool {
         let mut behind = false;
         for index in 0..self.dbs.len() {
-            let Keyspace { dbs, watch, blocked, stats, graveyard, .. } = self;
+            let Keyspace { dbs, watch, blocked, stats, graveyard, events, .. } = self;
             let db = &mut dbs[index];
             if db.expires() == 0 {
                 continue;
@@ -219,6 +235,10 @@ impl Keyspace {
                 graveyard.extend(entry.take_heavy().map(Remains::Object));
                 watch.touch(index, entry.key(), true);
                 blocked.touch(index, entry.key());
+                if news & EventClasses::EXPIRED != 0 {
+                    let (class, key) = (EventClasses::EXPIRED, entry.key().into());
+                    events.push(KeyEvent { db: index, class, name: "expired", key });
+                }
                 if let Some(effects) = &mut effects {
                     effects.effect(index as u32, [&b"DEL"[..], entry.key()]);
                 }

@@ -23,6 +23,14 @@ pub struct Pieces {
     pub literal: Option<Vec<u8>>,
 }
 
+impl Pieces {
+    /// A command whose answer comes from no fragment; `Gather::settle` brings it.
+    pub fn to_be_settled(command: CommandId, proto: Proto) -> Self {
+        let (args, at, order) = Default::default();
+        Pieces { command, args, merge: None, at, order, proto, literal: None }
+    }
+}
+
 struct Fragment {
     shard: ShardId,
     replies: Option<(Vec<u8>, Vec<u32>)>,
@@ -55,6 +63,11 @@ impl Gather {
 
     pub fn add(&mut self, pieces: Pieces) {
         self.commands.push(pieces);
+    }
+
+    /// Brings the answer of a command that no fragment answers.
+    pub fn settle(&mut self, command: usize, answer: Vec<u8>) {
+        self.commands[command].literal = Some(answer);
     }
 
     pub fn is_complete(&self) -> bool {

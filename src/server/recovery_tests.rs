@@ -93,7 +93,7 @@ impl Server {
         let view = ClientView::default();
         let job = Job { command: id, db, now: self.now, proto: Proto::Resp2, view, random: 5 };
         let Server { engines, placement, table, settings, tally, errors, .. } = self;
-        let env = Env { placement, settings, table, tally, errors, over_limit: false };
+        let env = Env { placement, settings, table, tally, errors, over_limit: false, news: 0 };
         let unit = self.next_unit;
         self.next_unit += 1;
         let mut out = Vec::new();

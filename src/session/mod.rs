@@ -11,6 +11,7 @@ mod latency;
 mod multi;
 mod node;
 mod pending;
+mod registry;
 mod slowlog;
 
 pub use blocked::{Blocked, Doubt, Owed};
@@ -19,11 +20,13 @@ pub use latency::{LatencyMonitor, Spike, Spikes};
 pub use multi::Multi;
 pub use node::{Control, Facts, Node, Pause, Process, attention};
 pub use pending::Pending;
+pub use registry::{Registry, Route, Subject, Subscriptions};
 pub use slowlog::{Slowlog, SlowlogEntry};
 
 use crate::base::Millis;
 use crate::command::{ClientView, CommandId};
 use crate::resp::{Parser, Proto};
+use crate::shard::Target;
 
 /// Connections of one shard by number.
 pub type Sessions = slab::Slab<Session>;
@@ -47,6 +50,10 @@ pub mod state {
     pub const PAUSED: u32 = 1 << 9;
     /// Waits for a key (always with GATED, which holds its input).
     pub const BLOCKED: u32 = 1 << 10;
+    /// Subscribed to something.
+    pub const SUBSCRIBED: u32 = 1 << 16;
+    /// The next command waits until all earlier ones are answered.
+    pub const DRAINS: u32 = 1 << 17;
 
     /// What takes a command off the fast path.
     pub const SLOW: u32 = NEEDS_AUTH
@@ -58,9 +65,11 @@ pub mod state {
         | REPLY_SKIP
         | MONITOR
         | NO_TOUCH
-        | PAUSED;
+        | PAUSED
+        | SUBSCRIBED
+        | DRAINS;
     /// What keeps a session from reading its input.
-    pub const HOLDS_INPUT: u32 = GATED | CLOSING | PAUSED;
+    pub const HOLDS_INPUT: u32 = GATED | CLOSING | PAUSED | DRAINS;
 }
 
 /// Where a connection comes from, as CLIENT LIST shows it.
@@ -120,6 +129,7 @@ pub struct Session {
     pub owed: Vec<Owed>,
     /// Keys under WATCH, with their database: which shards an EXEC must ask.
     pub watching: Vec<(usize, Box<[u8]>)>,
+    pub subscriptions: Option<Box<Subscriptions>>,
     pub commands_run: u64,
     pub bytes_in: u64,
     pub bytes_out: u64,
@@ -158,6 +168,7 @@ impl Session {
             blocked: None,
             owed: Vec::new(),
             watching: Vec::new(),
+            subscriptions: None,
             commands_run: 0,
             bytes_in: 0,
             bytes_out: 0,
@@ -185,6 +196,22 @@ impl Session {
             + self.out.capacity()
             + self.pending.bytes()
             + self.multi.as_ref().map_or(0, |m| m.bytes())
+            + self.subscriptions.as_ref().map_or(0, |s| s.bytes())
+    }
+
+    /// How this connection is named where messages are addressed to it.
+    pub fn target(&self, key: usize) -> Target {
+        Target { conn: key as u32, client: self.id as u32 }
+    }
+
+    /// How many of this it is subscribed to (`sub`, `psub`, `ssub`).
+    pub fn subscribed_to(&self, subject: Subject) -> usize {
+        self.subscriptions.as_ref().map_or(0, |s| s.len(subject))
+    }
+
+    /// Index of its class in `client-output-buffer-limit`.
+    pub fn output_class(&self) -> usize {
+        if self.is(state::SUBSCRIBED) { 2 } else { 0 }
     }
 
     /// Reply bytes that have not reached the kernel (`omem`), what output limits look at.

@@ -8,6 +8,8 @@ pub struct Multi {
     pub queued: Vec<(CommandId, ArgsBuf)>,
     /// A command could not be queued: EXEC answers EXECABORT.
     pub broken: bool,
+    /// Something of the pub/sub family is among them.
+    pub pubsub: bool,
     bytes: usize,
 }
 

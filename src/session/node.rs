@@ -2,7 +2,7 @@
 //! start, an atomic, or behind a lock that no command takes on its ordinary path.
 
 use super::commands::{self, SessionRun};
-use super::{JournalMarks, LatencyMonitor, Slowlog};
+use super::{JournalMarks, LatencyMonitor, Registry, Slowlog};
 use crate::base::{Millis, ShardId};
 use crate::bridge::{Cell, Inbox, Wake, mail::Sender};
 use crate::command::{CommandId, CommandTable};
@@ -84,6 +84,8 @@ pub struct Node {
     pub tallies: Box<[Tally]>,
     pub journal: JournalMarks,
     pub slowlog: Slowlog,
+    /// Who is subscribed to what.
+    pub registry: Registry,
     pub latency: LatencyMonitor,
     pub errors: ErrorCounts,
     pub facts: Facts,
@@ -135,6 +137,7 @@ impl Node {
     ) -> Node {
         let shards = placement.shards();
         let commands = table.len();
+        let registry = Registry::new(placement.hasher(), shards);
         let session_runs = table.rows().map(|(_, row)| commands::find(&row.full_name)).collect();
         Node {
             placement,
@@ -146,6 +149,7 @@ impl Node {
             tallies: (0..shards).map(|_| Tally::new(commands)).collect(),
             journal: JournalMarks::new(shards),
             slowlog: Slowlog::default(),
+            registry,
             latency: LatencyMonitor::default(),
             errors: ErrorCounts::default(),
             facts,

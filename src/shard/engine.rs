@@ -73,6 +73,8 @@ pub struct Env<'a> {
     pub errors: &'a ErrorCounts,
     /// Memory is over `maxmemory`: commands that may add to it are refused.
     pub over_limit: bool,
+    /// What commands shall tell of what they do to keys (`notify-keyspace-events`).
+    pub news: u32,
 }
 
 /// One command to run: what it is, for whom, on which database, at what time.
@@ -145,7 +147,7 @@ fn run_handler(
     let from = out.len();
     let mut keys = Keys::new(reach, job.db, job.now, env.placement, effects);
     keys.set_no_touch(job.view.no_touch);
-    keys.set_notify(env.settings.notify_keyspace_events.0);
+    keys.set_notify(env.news);
     let reply = Reply::new(out, job.proto);
     let mut exec = Exec { keys, reply, settings: env.settings, random: job.random, client: job.view };
     let result = if env.over_limit && env.table.spec(job.command).has(flag::DENYOOM) {

@@ -3,6 +3,7 @@
 //!
 //! Pure: the same code runs on the shard's own thread, on a borrower's, and in the simulator.
 
+mod delivery;
 mod engine;
 mod errors;
 pub mod histogram;
@@ -10,6 +11,7 @@ mod parcel;
 mod serve;
 mod tally;
 
+pub use delivery::{Deliveries, Delivery, Frame, Target, To, message, pattern_message, write_frame};
 pub use engine::{Engine, Env, Job, run_every, run_held, run_job};
 pub use errors::ErrorCounts;
 pub use parcel::{Answers, Commands, Head, Hold, Item, Kind, Parcel, ReplyTo, UnitId};

@@ -9,6 +9,7 @@
 //! ends     5, 16, ...                           (end of each item's reply in `replies`)
 //! ```
 
+use super::Delivery;
 use crate::base::{Millis, ShardId};
 use crate::command::{ClientView, CommandId};
 use crate::keyspace::Waiter;
@@ -46,6 +47,8 @@ pub enum Kind {
     Unwatch { client: u64 },
     /// For the shard's own thread, which knows its connections (CLIENT LIST, CLIENT KILL ...).
     Thread,
+    /// Replies its one argument: an answer that must come after what is before it in this inbox.
+    Echo,
     /// For the home of a waiter that has been served: its only argument is the reply, which depends on
     /// this chunk of that shard's journal. No reply.
     Served { waiter: Arc<Waiter>, shard: ShardId, chunk: u64 },
@@ -80,6 +83,10 @@ pub struct Parcel {
     pub ends: Vec<u32>,
     /// Items that took long, with their ticks: SLOWLOG entries are made at home, where the client is known.
     pub slow: Vec<(u32, u64)>,
+    /// For connections of the shard, after the items. A parcel of nothing else stays where it goes.
+    pub messages: Vec<Delivery>,
+    /// Chunks of the journal (shard, number) that the messages depend on.
+    pub needs: Vec<(ShardId, u64)>,
     /// Items whose clients wait: they have no reply yet.
     pub waiting: Vec<(u32, Arc<Waiter>)>,
     /// Holds something only the owner's thread may do: not for borrowers.
@@ -152,6 +159,8 @@ impl Parcel {
         self.replies.clear();
         self.ends.clear();
         self.slow.clear();
+        self.messages.clear();
+        self.needs.clear();
         self.waiting.clear();
         self.owner_only = false;
         self.depends_on = 0;

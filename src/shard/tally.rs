@@ -75,6 +75,8 @@ pub struct Tally {
     pub pops_returned: Count,
     /// Connections that watch a key.
     pub watching: Count,
+    /// Connections that are subscribed to something.
+    pub subscribed: Count,
     pub bytes_in: Count,
     pub bytes_out: Count,
     pub error_replies: Count,

@@ -67,7 +67,7 @@ impl Limits {
         bytes + len + ELEMENT_OVERHEAD <= self.bytes
             && count < self.count
             && len < self.large
-            && !(count == 1 && bytes - OVERHEAD >= self.large)
+            && !(count == 1 && bytes >= self.large.saturating_add(OVERHEAD))
     }
 
     /// Whether this fills at most half a node.

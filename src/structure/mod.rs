@@ -8,6 +8,7 @@
 pub mod entry;
 pub mod hash;
 pub mod heap;
+pub mod id_table;
 pub mod list;
 pub mod listpack;
 pub mod object;
@@ -21,6 +22,7 @@ pub mod wheel;
 
 pub use entry::{Entry, NewValue, Value};
 pub use hash::Hash;
+pub use id_table::IdTable;
 pub use list::List;
 pub use listpack::{Item, Listpack};
 pub use object::{Collection, Object};

@@ -122,13 +122,17 @@ impl MultiPop {
         } else {
             return Err(Error::Syntax);
         };
-        let count = match args.len() - word {
-            1 => 1,
-            3 if args.at(word + 1).eq_ignore_ascii_case(b"COUNT") => {
-                positive(args.at(word + 2), || Error::text("ERR count should be greater than 0"))?
+        let mut count = None;
+        let mut options = args.from(word + 1);
+        while !options.is_empty() {
+            let [name, number] = [options.at(0), options.get(1).ok_or(Error::Syntax)?];
+            if count.is_some() || !name.eq_ignore_ascii_case(b"COUNT") {
+                return Err(Error::Syntax);
             }
-            _ => return Err(Error::Syntax),
-        };
+            count = Some(positive(number, || Error::text("ERR count should be greater than 0"))?);
+            options = options.from(2);
+        }
+        let count = count.unwrap_or(1);
         Ok(MultiPop { keys: first..word, end, count })
     }
 

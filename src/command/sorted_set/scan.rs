@@ -46,11 +46,18 @@ fn zscan(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let next = look(keys, args.at(1), |set| {
         let options = Options::parse(args.from(3))?;
         let (mut found, mut body) = (0, Vec::new());
+        let listpack = set.is_listpack();
         let mut list = Reply::new(&mut body, reply.proto());
         let next = set.scan(cursor, options.count, |member, score| {
             if options.takes(member) {
                 write_member(&mut list, member);
-                list.bulk(DoubleText::new(score).as_bytes());
+                match score as i64 {
+                    // Redis shows what lies in its listpack, which is an integer where it can be one.
+                    n if listpack && n as f64 == score && n.unsigned_abs() <= i64::MAX as u64 / 2 => {
+                        list.bulk(itoa::Buffer::new().format(n).as_bytes());
+                    }
+                    _ => list.bulk(DoubleText::new(score).as_bytes()),
+                }
                 found += 2;
             }
         });
@@ -99,13 +106,12 @@ fn zrandmember(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
         4 if args.at(3).eq_ignore_ascii_case(b"WITHSCORES") => true,
         _ => return Err(Error::Syntax),
     };
-    if scores && count.unsigned_abs() > i64::MAX as u64 / 2
-        || count < 0 && count.unsigned_abs() > REPEATED_MAX
-    {
+    if scores && count.unsigned_abs() > i64::MAX as u64 / 2 {
         return Err(Error::OutOfRange);
     }
     let found = look(keys, key, |set| match usize::try_from(count) {
-        Ok(count) => distinct(reply, set, count, scores, &mut random),
+        Ok(count) => Ok(distinct(reply, set, count, scores, &mut random)),
+        Err(_) if count.unsigned_abs() > REPEATED_MAX => Err(Error::OutOfRange),
         Err(_) => {
             let count = count.unsigned_abs() as usize;
             write_header(reply, count, scores);
@@ -114,12 +120,13 @@ fn zrandmember(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
                     write_element(reply, member, score, scores);
                 }
             }
+            Ok(())
         }
     })?;
-    if found.is_none() {
+    found.unwrap_or_else(|| {
         reply.array(0);
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Answers with `count` different elements, all equally likely; in their order.

@@ -5,33 +5,45 @@ use super::{Caller, MergeParts, ThreadPart, Threads};
 use crate::base::{Millis, num};
 use crate::command::{CommandTable, Error};
 use crate::resp::{Args, Proto};
-use crate::session::{Session, state};
+use crate::session::{Session, Subject, state};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 const DEFAULT_USER: &[u8] = b"default";
 
-/// What a connection is to the server. There are no replicas, masters and subscribers yet.
+/// What a connection is to the server. There are no replicas and masters yet.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Normal,
+    PubSub,
     Other,
+}
+
+impl Kind {
+    fn of(session: &Session) -> Kind {
+        if session.is(state::SUBSCRIBED) { Kind::PubSub } else { Kind::Normal }
+    }
 }
 
 fn kind(name: &[u8]) -> Result<Kind, Error> {
     match &name.to_ascii_lowercase()[..] {
         b"normal" => Ok(Kind::Normal),
-        b"slave" | b"replica" | b"pubsub" | b"master" => Ok(Kind::Other),
-        _ => Err(Error::owned(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(name)))),
+        b"pubsub" => Ok(Kind::PubSub),
+        b"slave" | b"replica" | b"master" => Ok(Kind::Other),
+        _ => Err(Error::Bytes([b"ERR Unknown client type '", name, b"'"].concat().into())),
     }
 }
 
 /// One line of CLIENT LIST, without its end.
 pub fn line(session: &Session, table: &CommandTable, now: Millis, asking: Option<Args<'_>>) -> String {
     let mut flags = String::new();
-    for (bit, letter) in
-        [(state::MONITOR, 'O'), (state::MULTI, 'x'), (state::PAUSED | state::BLOCKED, 'b'), (state::CLOSING, 'c')]
-    {
+    for (bit, letter) in [
+        (state::MONITOR, 'O'),
+        (state::SUBSCRIBED, 'P'),
+        (state::MULTI, 'x'),
+        (state::PAUSED | state::BLOCKED, 'b'),
+        (state::CLOSING, 'c'),
+    ] {
         if session.is(bit) {
             flags.push(letter);
         }
@@ -64,7 +76,10 @@ pub fn line(session: &Session, table: &CommandTable, now: Millis, asking: Option
     );
     let _ = write!(
         line,
-        " sub=0 psub=0 ssub=0 multi={} qbuf={} qbuf-free={} argv-mem={argv} multi-mem={}",
+        " sub={} psub={} ssub={} multi={} qbuf={} qbuf-free={} argv-mem={argv} multi-mem={}",
+        session.subscribed_to(Subject::Channel),
+        session.subscribed_to(Subject::Pattern),
+        session.subscribed_to(Subject::ShardChannel),
         multi.map_or(-1, |m| m.queued.len() as i64),
         session.input.len() + under_way,
         session.input.capacity() - session.input.len(),
@@ -131,7 +146,7 @@ fn list_part(threads: &mut Threads<'_>, args: Args<'_>, out: &mut Vec<u8>) {
     for (_, session) in threads.sessions.iter() {
         let shown = match &wanted {
             Wanted::All => true,
-            Wanted::Kind(kind) => *kind == Kind::Normal,
+            Wanted::Kind(kind) => *kind == Kind::of(session),
             Wanted::Ids(ids) => ids.contains(&(session.id as i64)),
         };
         if shown {
@@ -213,7 +228,7 @@ impl<'a> Filter<'a> {
         let age = (now.saturating_sub(session.created) / 1000) as i64;
         self.addr.is_none_or(|addr| session.peer.addr.as_bytes() == addr)
             && self.laddr.is_none_or(|laddr| session.peer.laddr.as_bytes() == laddr)
-            && self.kind.is_none_or(|kind| kind == Kind::Normal)
+            && self.kind.is_none_or(|kind| kind == Kind::of(session))
             && self.id.is_none_or(|id| session.id == id)
             && self.age_seconds_min.is_none_or(|min| age >= min)
     }

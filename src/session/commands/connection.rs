@@ -18,6 +18,12 @@ pub const HANDLERS: &[(&str, SessionRun)] = &[
 
 fn ping(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
     match args.len() {
+        // A subscriber of RESP2 reads arrays only.
+        1 | 2 if c.session.is(state::SUBSCRIBED) && !c.reply.is_resp3() => {
+            c.reply.array(2);
+            c.reply.bulk(b"pong");
+            c.reply.bulk(args.get(1).unwrap_or_default());
+        }
         1 => c.reply.simple("PONG"),
         2 => c.reply.bulk(args.at(1)),
         _ => return Err(Error::text("ERR wrong number of arguments for 'ping' command")),

@@ -7,7 +7,7 @@ use super::{Caller, SessionRun};
 use crate::command::facts::*;
 use crate::command::{CommandId, Error, info, memory};
 use crate::resp::Args;
-use crate::session::Node;
+use crate::session::{Node, Subject};
 use crate::shard::Tally;
 use crate::shard::histogram::bucket_end;
 use std::collections::BTreeMap;
@@ -169,6 +169,9 @@ fn facts(c: &Caller<'_>, mut keyspace: ShardFacts, with_latencies: bool) -> Fact
                     })
                     .sum(),
             ),
+            pubsub_channels: node.registry.count(Subject::Channel),
+            pubsub_patterns: node.registry.count(Subject::Pattern),
+            pubsubshard_channels: node.registry.count(Subject::ShardChannel),
             ..StatFacts::default()
         },
         replication: ReplicationFacts {
@@ -229,6 +232,7 @@ fn clients(c: &Caller<'_>) -> ClientFacts {
         blocked: c.node.sum(|t| t.blocked.get()) + c.node.waiting(),
         in_timeout_table: c.node.sum(|t| t.in_timeout_table.get()),
         watching: c.node.sum(|t| t.watching.get()),
+        pubsub: c.node.sum(|t| t.subscribed.get()),
         ..ClientFacts::default()
     }
 }

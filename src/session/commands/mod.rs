@@ -9,10 +9,11 @@ mod connection;
 mod debug;
 pub mod info;
 mod latency;
+pub mod pubsub;
 mod server;
 mod slowlog;
 
-use super::{Control, Node, Session, Sessions};
+use super::{Control, Node, Session, Sessions, Subject};
 use crate::base::{Millis, ShardId};
 use crate::command::{CommandId, Error, introspect};
 use crate::config::Settings;
@@ -78,6 +79,9 @@ pub enum SessionRun {
     Threads(ThreadPart, MergeParts),
     /// Only merges what keyspaces contributed (`Run::Every` with `Merge::Session`).
     Merge(MergeParts),
+    Subscribe(Subject),
+    Unsubscribe(Subject),
+    Publish(Subject),
     /// Part of the transaction machinery of the shard itself (MULTI, EXEC, WATCH ...).
     Transaction,
 }
@@ -89,6 +93,7 @@ const FAMILIES: &[&[(&str, SessionRun)]] = &[
     debug::HANDLERS,
     info::HANDLERS,
     latency::HANDLERS,
+    pubsub::HANDLERS,
     server::HANDLERS,
     slowlog::HANDLERS,
 ];
@@ -142,12 +147,7 @@ mod tests {
         for (_, row) in table.rows() {
             let found = find(&row.full_name);
             let fits = match row.spec.run {
-                Run::Session => {
-                    matches!(
-                        found,
-                        Some(SessionRun::Home(_) | SessionRun::Threads(..) | SessionRun::Transaction)
-                    )
-                }
+                Run::Session => found.is_some_and(|run| !matches!(run, SessionRun::Merge(_))),
                 Run::Every(_, Merge::Session) => matches!(found, Some(SessionRun::Merge(_))),
                 _ => found.is_none(),
             };

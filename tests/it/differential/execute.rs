@@ -225,10 +225,20 @@ fn agree_on_odd_cursor(step: &Words, right: &Value, got: &Value) -> Option<bool>
 fn agree_as(how: Compare, right: &Value, got: &Value, late_ms: i64) -> bool {
     // An error's text is part of the protocol, whatever the command.
     if let (Value::Error(a), Value::Error(b)) = (right, got) {
-        return a == b || how == Compare::Errorness;
+        return a == b || matches!(how, Compare::Errorness | Compare::OwnErrors);
     }
     match how {
-        Compare::Exact | Compare::Unordered | Compare::Walk | Compare::NotSent => right == got,
+        Compare::Exact | Compare::OwnErrors | Compare::Unordered | Compare::Walk | Compare::NotSent => {
+            right == got
+        }
+        Compare::Encoding => match (right, got) {
+            (Value::Bulk(a), Value::Bulk(b)) => {
+                let name = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
+                // The type is not known here: either of the two it could be of.
+                ["list", "set", ""].iter().any(|kind| encoding(kind, &name(a)) == encoding(kind, &name(b)))
+            }
+            (a, b) => a == b,
+        },
         Compare::Seconds | Compare::Milliseconds => match (right, got) {
             (Value::Integer(a), Value::Integer(b)) if *a >= 0 && *b >= 0 => {
                 let unit_ms = if how == Compare::Seconds { 1000 } else { 1 };

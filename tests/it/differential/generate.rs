@@ -76,6 +76,8 @@ pub struct Generator {
     in_multi: [bool; CLIENTS],
     /// The family of the command under way.
     group: Group,
+    /// It compares members only.
+    lexical: bool,
     /// Where its number of keys stands, until the keys are known.
     count_at: Option<usize>,
 }
@@ -124,6 +126,7 @@ impl Generator {
             now,
             in_multi: [false; CLIENTS],
             group: Group::Generic,
+            lexical: false,
             count_at: None,
         };
         generator.times = (1..4000).collect();
@@ -169,19 +172,34 @@ impl Generator {
             "exec" | "discard" | "reset" => self.in_multi[client] = false,
             _ => {}
         }
+        self.lexical = vocabulary::LEXICAL.contains(&name[0]);
+        if name[0] == "zadd" && self.rng.chance(15) {
+            return vocabulary::add_lexical(&mut self.rng);
+        }
         let mut words: Words = name.iter().map(|w| self.name(w)).collect();
         match name[..] {
             // Their argument is a whole other command.
             ["command", "getkeys" | "getkeysandflags"] if self.rng.chance(95) => {
                 let at = self.rng.weighted(&self.weights);
-                let (name, args) = (self.choices[at].name.clone(), self.choices[at].args);
+                let (mut name, args) = (self.choices[at].name.clone(), self.choices[at].args);
+                // Another arity since 7.2.
+                if matches!(name[..], ["zrank" | "zrevrank"]) {
+                    name = vec!["zscore"];
+                }
                 words.extend(name.iter().map(|w| w.as_bytes().to_vec()));
                 self.args(&name.join("|"), args, &mut words);
             }
             _ => self.args(&name.join("|"), args, &mut words),
         }
         // An error while queueing ends the transaction: let most come to EXEC.
-        if blocks || self.in_multi[client] && self.rng.chance(80) {
+        // Another arity since 7.2: too many arguments there are none here.
+        let fragile = blocks || self.lexical || matches!(name[..], ["zrank" | "zrevrank"]);
+        if words.iter().any(|word| word.eq_ignore_ascii_case(b"BYLEX")) {
+            let at = if name[0] == "zrangestore" { 2 } else { 1 };
+            words[at] = vocabulary::lexical_key(&mut self.rng);
+            return words;
+        }
+        if fragile || self.in_multi[client] && self.rng.chance(80) {
             return words;
         }
         match self.rng.below(100) {
@@ -275,6 +293,9 @@ impl Generator {
     }
 
     fn key(&mut self) -> Bytes {
+        if self.lexical {
+            return vocabulary::lexical_key(&mut self.rng);
+        }
         if let Some(key) = vocabulary::key_of(self.group, &mut self.rng) {
             return key;
         }

@@ -21,6 +21,23 @@ pub fn key_of(group: Group, rng: &mut Rng) -> Option<Bytes> {
     rng.chance(90).then(|| format!("{letter}{}", rng.below(count)).into_bytes())
 }
 
+/// Commands that order by members alone, which has a meaning only where all scores are equal.
+pub const LEXICAL: &[&str] = &["zrangebylex", "zrevrangebylex", "zlexcount", "zremrangebylex"];
+
+/// A sorted set in which all scores are 0: nobody else uses these keys.
+pub fn lexical_key(rng: &mut Rng) -> Bytes {
+    format!("y{}", rng.below(2)).into_bytes()
+}
+
+/// ZADD to one of them.
+pub fn add_lexical(rng: &mut Rng) -> Vec<Bytes> {
+    let mut words = vec![b"ZADD".to_vec(), lexical_key(rng)];
+    for _ in 0..1 + rng.below(4) {
+        words.extend([b"0".to_vec(), member(rng)]);
+    }
+    words
+}
+
 /// A key of any family, for commands that take all.
 pub fn any_key(rng: &mut Rng) -> Bytes {
     let families = [
@@ -155,6 +172,8 @@ pub fn integer(group: Group, command: &str, name: &str, rng: &mut Rng) -> Option
         // Short: nobody will come to end the wait.
         (_, "timeout" | "milliseconds") if group == Group::Stream => rng.range(1, 3),
         (_, "min-idle-time" | "idle" | "ms" | "unix-time-milliseconds") => 0,
+        // The lowest integer is refused since 7.2.
+        (_, "rank") => rng.range(-4, 4),
         (_, "count") if rng.chance(85) => rng.range(1, 8),
         (_, "limit") if rng.chance(85) => rng.range(0, 4),
         _ if matches!(group, Group::List | Group::SortedSet | Group::Set | Group::Hash | Group::Stream) => {
