@@ -228,11 +228,12 @@ impl Actor {
         self.sessions.insert(session)
     }
 
-    /// A connection has ended, whoever ended it. Answers still under way find nobody.
-    /// Nothing that they popped is lost: it goes back, or, if a send is under way that may have taken it,
+    /// A connection has ended, whoever ended it. Answers still under way find nobody; what they popped is
+    /// not lost: it goes back, or, if a send is under way that may have taken it,
     /// its fate is left to `resolve`.
     pub fn closed(&mut self, key: usize) -> Option<Doubt> {
         let mut session = self.sessions.try_remove(key)?;
+        Actor::end_subscriptions(&self.node, self.me, key, &mut session);
         self.tally().connected.sub(1);
         let doubt = self.give_up(key, &mut session);
         if session.is(state::PAUSED) {

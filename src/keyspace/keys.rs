@@ -350,6 +350,11 @@ impl<'a> Keys<'a> {
         }
     }
 
+    /// Frees in slices what was taken out of a key's collection and would take long.
+    pub fn free_later(&mut self, key: &[u8], remains: impl Collection) {
+        self.owner(key).bury_object(remains.into_object());
+    }
+
     /// Sets or clears a live key's expiry time. Reports nothing.
     pub fn set_expire(&mut self, key: &[u8], expire: Option<Millis>) -> bool {
         let Some(hash) = self.live(key) else { return false };
@@ -391,9 +396,23 @@ impl<'a> Keys<'a> {
         keyspace.blocked.touch(db, key);
     }
 
+    /// Makes a key ready for those who wait for it, whose watchers do not count what has happened as a change
+    /// (XGROUP DESTROY).
+    pub fn stirred(&mut self, key: &[u8]) {
+        let db = self.db;
+        self.owner(key).blocked.touch(db, key);
+    }
+
     /// The command has found nothing: its client is to wait. The handler writes no reply.
     pub fn wait(&mut self, wait: Wait) {
         self.here().blocked.want(wait);
+    }
+
+    /// Counts changes of a key that its watchers are not told of here: they are told with `touched_in`, or, as
+    /// Redis has it of the groups of a stream, not at all.
+    pub fn count_changes(&mut self, key: &[u8], count: u64) {
+        self.changes += count;
+        self.owner(key).stats.dirty += count;
     }
 
     /// Something other than single keys changed (FLUSHDB, SWAPDB).
@@ -423,6 +442,20 @@ impl<'a> Keys<'a> {
         if let Some(effects) = &mut self.effects {
             effects.end_unit();
         }
+    }
+
+    /// The same where the arguments are made one by one: `write` must write `argc` of them.
+    pub fn effect_with(&mut self, argc: usize, write: impl FnOnce(&mut ChunkWriter)) {
+        self.own_effect = true;
+        if let Some(effects) = &mut self.effects {
+            effects.effect_head(self.db as u32, argc);
+            write(effects);
+        }
+    }
+
+    /// Whether anything is journaled, for handlers that must remember what they did to say it.
+    pub fn is_journaled(&self) -> bool {
+        self.effects.is_some()
     }
 
     /// Writes this command to the journal as it was sent, but by its own name whatever it was renamed to.
