@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const OWN: &[&str] = &[];
 
 /// Commands whose grammar later versions of Redis have described better.
-const OTHER_GRAMMAR: &[&str] = &["client|kill", "command|getkeys", "command|getkeysandflags"];
+const OTHER_GRAMMAR: &[&str] = &["client|kill", "command|getkeys", "command|getkeysandflags", "hscan"];
 
 fn ours(proto: Proto, write: impl FnOnce(&mut Reply<'_>)) -> Value {
     let mut out = Vec::new();

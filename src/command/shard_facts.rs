@@ -15,6 +15,7 @@ pub struct ShardFacts {
     pub hits: u64,
     pub misses: u64,
     pub expired: u64,
+    pub expired_fields: u64,
     pub expire_cycles_capped: u64,
     /// Changes since start; the session subtracts what it was at the last save.
     pub dirty: u64,
@@ -48,7 +49,7 @@ impl DbFacts {
     }
 }
 
-const COUNTERS: usize = 9;
+const COUNTERS: usize = 10;
 const DB_BYTES: usize = 5 * 8 + 16;
 
 impl ShardFacts {
@@ -71,6 +72,7 @@ impl ShardFacts {
             hits: stats.hits,
             misses: stats.misses,
             expired: stats.expired,
+            expired_fields: stats.expired_fields,
             expire_cycles_capped: stats.expire_cycles_capped,
             dirty: stats.dirty,
             watching_clients: watching_clients as u64,
@@ -160,6 +162,7 @@ impl ShardFacts {
             self.hits,
             self.misses,
             self.expired,
+            self.expired_fields,
             self.expire_cycles_capped,
             self.dirty,
             self.watching_clients,
@@ -174,6 +177,7 @@ impl ShardFacts {
             &mut self.hits,
             &mut self.misses,
             &mut self.expired,
+            &mut self.expired_fields,
             &mut self.expire_cycles_capped,
             &mut self.dirty,
             &mut self.watching_clients,
@@ -209,7 +213,7 @@ mod tests {
     fn facts() -> impl Strategy<Value = ShardFacts> {
         let dbs =
             proptest::collection::btree_map(0..16u64, (1..1000u64, 0..1000u64, 0..u64::MAX, 0..99u64), 0..5);
-        (proptest::array::uniform9(0..1u64 << 40), dbs).prop_map(|(counters, dbs)| {
+        (proptest::array::uniform10(0..1u64 << 40), dbs).prop_map(|(counters, dbs)| {
             let mut facts = ShardFacts::default();
             for (slot, n) in facts.counters_mut().into_iter().zip(counters) {
                 *slot = n;

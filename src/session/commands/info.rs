@@ -141,6 +141,7 @@ fn facts(c: &Caller<'_>, mut keyspace: ShardFacts, with_latencies: bool) -> Fact
     take(&mut keyspace.hits, baseline.keyspace.hits);
     take(&mut keyspace.misses, baseline.keyspace.misses);
     take(&mut keyspace.expired, baseline.keyspace.expired);
+    take(&mut keyspace.expired_fields, baseline.keyspace.expired_fields);
     take(&mut keyspace.expire_cycles_capped, baseline.keyspace.expire_cycles_capped);
     take(&mut keyspace.lazyfreed, baseline.keyspace.lazyfreed);
     Facts {
