@@ -152,7 +152,9 @@ fn zrangestore(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
         let (skipped, count) = query.select(set);
         // In ascending order, which is quickest to store.
         let skipped = if query.reverse { set.len() - skipped - count } else { skipped };
-        let mut selected = SortedSet::new();
+        // Redis knows how many there will be of ranks alone.
+        let expected = if let Span::Ranks(_) = query.span { count } else { 0 };
+        let mut selected = SortedSet::for_members(expected, 0, &growth);
         for (member, score) in set.elements(skipped, false).take(count) {
             selected.add(member.text(&mut itoa::Buffer::new()), score, &growth);
         }
