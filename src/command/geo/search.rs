@@ -7,6 +7,7 @@
 use super::cells::{Cell, Position, around, distance, latitude_distance, position_of, step_for};
 use super::{parse_position, parse_unit, write_distance, write_position};
 use crate::base::num::{parse_f64, parse_i64};
+use crate::base::partial_sort::partial_sort;
 use crate::command::sorted_set::{between_scores, growth, store, write_member};
 use crate::command::{Error, Exec};
 use crate::resp::{Args, Reply};
@@ -296,11 +297,14 @@ impl Options {
         }
         // The first few make no sense without an order.
         let sort = self.sort.or((self.count > 0 && !self.any).then_some(Sort::Asc));
-        let order = |a: &Point<'_>, b: &Point<'_>| a.distance.total_cmp(&b.distance);
-        match sort {
-            None => {}
-            Some(Sort::Asc) => points.sort_by(order),
-            Some(Sort::Desc) => points.sort_by(|a, b| order(b, a)),
+        let order = |a: &Point<'_>, b: &Point<'_>| match sort {
+            Some(Sort::Desc) => b.distance.total_cmp(&a.distance),
+            _ => a.distance.total_cmp(&b.distance),
+        };
+        if sort.is_some() && self.count > 0 && self.count < points.len() {
+            partial_sort(&mut points, 0..self.count, order);
+        } else if sort.is_some() {
+            points.sort_by(order);
         }
         if self.count > 0 {
             points.truncate(self.count);
