@@ -8,6 +8,7 @@ mod error;
 pub mod facts;
 pub mod function;
 pub mod generic;
+pub mod geo;
 pub mod hash;
 pub mod info;
 pub mod introspect;

@@ -3,7 +3,7 @@
 
 use super::spec::{Begin, CommandSpec, Find, KeySpec};
 use super::{connection, debug, function, generic, pubsub, server, string, transaction};
-use super::{hash, list, set, sorted_set, stream};
+use super::{geo, hash, list, set, sorted_set, stream};
 use crate::resp::Args;
 
 /// Position of a command in the table: small, and the index of its statistics.
@@ -54,6 +54,7 @@ impl CommandTable {
             hash::COMMANDS,
             set::COMMANDS,
             sorted_set::COMMANDS,
+            geo::COMMANDS,
             stream::COMMANDS,
             connection::COMMANDS,
             transaction::COMMANDS,
