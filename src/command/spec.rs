@@ -388,6 +388,9 @@ pub struct CommandSpec {
     /// `nondeterministic_output`, `request_policy:all_shards` and the like.
     pub tips: &'static [&'static str],
     pub subcommands: &'static [CommandSpec],
+    /// Where the keyword of the key spec really stands, for a command that may have the same word before
+    /// it as an argument (XREADGROUP GROUP streams ...). None: where the key spec says.
+    pub keyword: Option<fn(Args<'_>) -> Option<usize>>,
     pub run: Run,
 }
 
@@ -408,6 +411,7 @@ impl CommandSpec {
         deprecated: None,
         tips: &[],
         subcommands: &[],
+        keyword: None,
         run: Run::Session,
     };
 
@@ -446,7 +450,9 @@ impl CommandSpec {
     /// fit the key specs (Redis: `Invalid arguments specified for command`).
     pub fn each_key(&self, args: Args<'_>, mut visit: impl FnMut(usize, u32)) -> Result<(), KeysError> {
         for spec in self.keys {
-            let Some(begin) = spec.first(args) else { continue };
+            let begin =
+                self.keyword.and_then(|find| find(args)).map(|at| at + 1).or_else(|| spec.first(args));
+            let Some(begin) = begin.filter(|at| *at < args.len()) else { continue };
             match spec.find {
                 Find::Range { last, step, limit } => {
                     let mut end =

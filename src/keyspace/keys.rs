@@ -396,6 +396,13 @@ impl<'a> Keys<'a> {
         self.here().blocked.want(wait);
     }
 
+    /// Counts changes of a key that its watchers are not told of here: they are told with `touched_in`, or, as
+    /// Redis has it of the groups of a stream, not at all.
+    pub fn count_changes(&mut self, key: &[u8], count: u64) {
+        self.changes += count;
+        self.owner(key).stats.dirty += count;
+    }
+
     /// Something other than single keys changed (FLUSHDB, SWAPDB).
     pub fn changed_whole(&mut self) {
         self.changes += 1;
@@ -423,6 +430,20 @@ impl<'a> Keys<'a> {
         if let Some(effects) = &mut self.effects {
             effects.end_unit();
         }
+    }
+
+    /// The same where the arguments are made one by one: `write` must write `argc` of them.
+    pub fn effect_with(&mut self, argc: usize, write: impl FnOnce(&mut ChunkWriter)) {
+        self.own_effect = true;
+        if let Some(effects) = &mut self.effects {
+            effects.effect_head(self.db as u32, argc);
+            write(effects);
+        }
+    }
+
+    /// Whether anything is journaled, for handlers that must remember what they did to say it.
+    pub fn is_journaled(&self) -> bool {
+        self.effects.is_some()
     }
 
     /// Writes this command to the journal as it was sent, but by its own name whatever it was renamed to.

@@ -209,13 +209,22 @@ impl Listpack {
         decode(&self.0.as_slice()[at.0 as usize..])
     }
 
+    /// The element at a position and where the next one begins.
+    #[inline]
+    pub fn read(&self, at: Pos) -> (Item<'_>, Option<Pos>) {
+        let bytes = &self.0.as_slice()[at.0 as usize..];
+        let size = encoded_size(bytes);
+        let next = at.0 as usize + size + backlen_size(size);
+        (decode(bytes), (next < self.0.len()).then_some(Pos(next as u32)))
+    }
+
     #[inline]
     fn size_at(&self, at: Pos) -> usize {
         let size = encoded_size(&self.0.as_slice()[at.0 as usize..]);
         size + backlen_size(size)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = Item<'_>> {
+    pub fn iter(&self) -> impl Iterator<Item = Item<'_>> + Clone {
         let mut at = self.first();
         std::iter::from_fn(move || {
             let here = at?;
@@ -263,6 +272,34 @@ impl Listpack {
 
     pub fn push_back(&mut self, text: &[u8]) {
         self.insert(None, text);
+    }
+
+    /// Puts several elements behind the last, making room for them once. The iterator runs twice.
+    pub fn extend<'a>(&mut self, items: impl Iterator<Item = Item<'a>> + Clone) {
+        let (mut size, mut count) = (0, 0);
+        for item in items.clone() {
+            size += Listpack::item_len(item);
+            count += 1;
+        }
+        if count == 0 {
+            return;
+        }
+        let header = if self.0.is_empty() { COUNT } else { 0 };
+        let mut rest = &mut self.0.grow(header + size)[header..];
+        for item in items {
+            let head = Encoded::of(item);
+            let body = match item {
+                Item::Int(_) => &[][..],
+                Item::Bytes(bytes) => bytes,
+            };
+            let (backlen, from) = backlen_of(head.len as usize + body.len());
+            for part in [&head.bytes[..head.len as usize], body, &backlen[from..]] {
+                let (place, behind) = rest.split_at_mut(part.len());
+                place.copy_from_slice(part);
+                rest = behind;
+            }
+        }
+        self.add_to_count(count);
     }
 
     pub fn push_front(&mut self, text: &[u8]) {
@@ -319,7 +356,12 @@ impl Listpack {
 
     /// Bytes the encoding of a string takes, for thresholds that look ahead.
     pub fn encoded_len(text: &[u8]) -> usize {
-        let size = Encoded::of(Item::from(text)).size(Item::from(text));
+        Listpack::item_len(Item::from(text))
+    }
+
+    /// Bytes an element takes.
+    pub fn item_len(item: Item<'_>) -> usize {
+        let size = Encoded::of(item).size(item);
         size + backlen_size(size)
     }
 
@@ -601,6 +643,17 @@ mod tests {
                 prop_assert_eq!(&reversed, &model);
             }
             prop_assert_eq!(Listpack::from_elements(list.elements()), Some(list.clone()));
+            let mut extended = Listpack::new();
+            extended.extend(list.iter().take(3));
+            extended.extend(list.iter().skip(3));
+            prop_assert_eq!(&extended, &list);
+            let mut at = list.first();
+            for text in &model {
+                let (item, next) = list.read(at.unwrap());
+                prop_assert!(item.is(text));
+                at = next;
+            }
+            prop_assert_eq!(at, None);
             for (i, text) in model.iter().enumerate() {
                 let found = list.find(list.first(), text, 0).unwrap();
                 prop_assert!(list.get(found).is(text));

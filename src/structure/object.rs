@@ -6,7 +6,7 @@
 
 use super::{Hash, List, Set, SortedSet, Stream, heap::good_size};
 
-/// A collection of at least this many elements is freed in slices, not at once.
+/// A collection of at least this many pieces is freed in slices, not at once.
 pub const HEAVY: usize = 64;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +43,11 @@ pub trait Collection: Sized {
 
     /// What it takes from the allocator beyond its own size.
     fn bytes_allocated(&self) -> usize;
+
+    /// How many pieces there are to free, which decides whether that is done in slices.
+    fn pieces(&self) -> usize {
+        self.len()
+    }
 
     /// Frees up to about `budget` elements, in whatever order; whether any are left. Nobody looks at the
     /// collection afterwards.
@@ -88,7 +93,7 @@ impl Object {
 
     /// Whether it takes long enough to free that it is freed in slices.
     pub fn is_heavy(&self) -> bool {
-        self.elements() >= HEAVY
+        collection!(self, it => it.pieces(), _bytes => 1) >= HEAVY
     }
 
     /// See `Collection::free_some`.
