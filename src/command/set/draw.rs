@@ -37,9 +37,8 @@ fn spop_one(x: &mut Exec<'_>, key: &[u8]) -> Result<(), Error> {
 }
 
 fn spop_many(x: &mut Exec<'_>, key: &[u8], count: &[u8]) -> Result<(), Error> {
-    let count = parse_i64(count).ok_or(Error::NotInteger)?;
-    let negative = Error::text("ERR value is out of range, must be positive");
-    let count = usize::try_from(count).map_err(|_| negative)?;
+    let count = parse_i64(count).and_then(|count| usize::try_from(count).ok());
+    let count = count.ok_or(Error::text("ERR value is out of range, must be positive"))?;
     let limits = limits(x);
     let mut random = Random::new(x.random);
     let set = x.keys.write_as::<Set>(key)?.filter(|_| count > 0);
@@ -162,7 +161,7 @@ mod tests {
                 ("SPOP s", "$-1"),
                 ("SPOP s 1", "*0"),
                 ("SPOP s -1", "-ERR value is out of range, must be positive"),
-                ("SPOP s x", "-ERR value is not an integer or out of range"),
+                ("SPOP s x", "-ERR value is out of range, must be positive"),
                 ("SPOP s 1 2", "-ERR syntax error"),
                 ("SADD s a", ":1"),
                 ("SPOP s 0", "*0"),
