@@ -1,6 +1,7 @@
 //! Floor 4: what commands mean. One table of rows (`spec`), one file per family; handlers see keys
 //! (`keyspace::Keys`) and a reply, nothing else. Pure: no clock, no randomness but what `Exec` carries.
 
+pub mod bitmap;
 pub mod blocking;
 pub mod connection;
 pub mod debug;
@@ -10,6 +11,7 @@ pub mod function;
 pub mod generic;
 pub mod geo;
 pub mod hash;
+pub mod hyperloglog;
 pub mod info;
 pub mod introspect;
 pub mod list;

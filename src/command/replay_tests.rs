@@ -95,6 +95,22 @@ const TEMPLATES: &[&str] = &[
     "COPY h h REPLACE",
     "MOVE h d",
     "PEXPIRE h t",
+    "SADD k v v v",
+    "SADD k n n n",
+    "SREM k v n",
+    "SMOVE k k v",
+    "SPOP k",
+    "SPOP k 2",
+    "SUNIONSTORE k k k",
+    "SINTERSTORE k k k",
+    "SDIFFSTORE k k k",
+    "SETBIT k 9 1",
+    "BITOP XOR k k k",
+    "BITFIELD k OVERFLOW FAIL INCRBY u2 7 1 SET i5 30 n",
+    "PFADD k v v",
+    "PFCOUNT k",
+    "PFCOUNT k k",
+    "PFMERGE k k k",
 ];
 
 fn word(template: &'static str) -> BoxedStrategy<String> {
