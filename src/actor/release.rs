@@ -71,6 +71,12 @@ impl Actor {
         self.run_ready_holds();
         self.take_answers();
         self.expire_and_free(EXPIRE_PER_TURN, FREE_PER_TURN);
+        if self.node.trackers.news() != 0 {
+            self.limit_tracked();
+        }
+        if !self.deferred.is_empty() {
+            self.write_deferred();
+        }
         self.hand_over_effects();
         self.wake_others();
         self.release();

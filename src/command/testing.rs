@@ -24,6 +24,10 @@ pub(crate) struct Bench {
     pub changes: u64,
     /// What it left in the journal.
     pub effects: Vec<Effect>,
+    /// Classes of events to tell of, and what the last command told: `name key`, with the database if
+    /// it is not 0.
+    pub notify: u32,
+    pub events: Vec<String>,
 }
 
 /// Database, key, value, deadline.
@@ -57,6 +61,8 @@ impl Bench {
             proto: Proto::Resp2,
             changes: 0,
             effects: Vec::new(),
+            notify: 0,
+            events: Vec::new(),
         }
     }
 
@@ -92,6 +98,7 @@ impl Bench {
             client: self.client,
         };
         exec.keys.set_no_touch(self.client.no_touch);
+        exec.keys.set_notify(self.notify);
         let result = handler(&mut exec, args);
         let (changes, own_effect) = exec.keys.outcome();
         if changes > 0 && !own_effect {
@@ -99,6 +106,13 @@ impl Bench {
         }
         self.changes = changes;
         self.effects = effects.take().map_or(Vec::new(), |chunk| decoded(&chunk));
+        let events = self.keyspaces.iter_mut().flat_map(|k| std::mem::take(&mut k.events));
+        self.events = events
+            .map(|e| {
+                let db = if e.db == 0 { String::new() } else { format!("{}: ", e.db) };
+                format!("{db}{} {}", e.name, String::from_utf8_lossy(&e.key))
+            })
+            .collect();
         if let Err(error) = result {
             assert_eq!(changes, 0, "{} failed after it changed something", found.name);
             out.clear();
