@@ -13,6 +13,8 @@
 //! Longer: `RINGDOVE_SIM_SEEDS=2000 cargo test --release --lib actor::sim`; one seed again:
 //! `RINGDOVE_SIM_SEED=17 cargo test --lib actor::sim`.
 
+mod pubsub;
+
 use super::{Actor, Lanes};
 use crate::base::ShardId;
 use crate::base::canary::{Canary, plant};

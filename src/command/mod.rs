@@ -6,6 +6,8 @@ pub mod blocking;
 pub mod connection;
 pub mod debug;
 mod error;
+#[cfg(test)]
+mod event_tests;
 pub mod facts;
 pub mod function;
 pub mod generic;
@@ -60,4 +62,8 @@ pub struct ClientView {
     /// Replayed from the journal: deadlines in the past are kept until the load is over.
     pub replayed: bool,
     pub no_touch: bool,
+    /// The client's id if it tracks keys (CLIENT TRACKING), else 0.
+    pub tracker: u64,
+    /// The keys this command reads are remembered for it.
+    pub remembers: bool,
 }

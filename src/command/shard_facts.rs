@@ -24,6 +24,9 @@ pub struct ShardFacts {
     pub watched_keys: u64,
     pub lazyfree_pending: u64,
     pub lazyfreed: u64,
+    /// Keys in the table of CLIENT TRACKING, and pairs of key and client.
+    pub tracked_keys: u64,
+    pub tracked_items: u64,
     /// Databases that hold a key, in ascending order.
     pub dbs: Vec<DbFacts>,
 }
@@ -49,12 +52,13 @@ impl DbFacts {
     }
 }
 
-const COUNTERS: usize = 10;
+const COUNTERS: usize = 12;
 const DB_BYTES: usize = 5 * 8 + 16;
 
 impl ShardFacts {
     pub fn of(keyspace: &Keyspace) -> ShardFacts {
         let (watching_clients, watched_keys) = keyspace.watch.counts();
+        let (tracked_keys, tracked_items) = keyspace.tracking.counts();
         let stats = &keyspace.stats;
         let dbs = (0..keyspace.databases()).filter(|i| !keyspace.db(*i).is_empty()).map(|i| {
             let db = keyspace.db(i);
@@ -79,6 +83,8 @@ impl ShardFacts {
             watched_keys: watched_keys as u64,
             lazyfree_pending: keyspace.lazyfree_pending() as u64,
             lazyfreed: stats.lazyfreed,
+            tracked_keys: tracked_keys as u64,
+            tracked_items: tracked_items as u64,
             dbs: dbs.collect(),
         }
     }
@@ -169,6 +175,8 @@ impl ShardFacts {
             self.watched_keys,
             self.lazyfree_pending,
             self.lazyfreed,
+            self.tracked_keys,
+            self.tracked_items,
         ]
     }
 
@@ -184,6 +192,8 @@ impl ShardFacts {
             &mut self.watched_keys,
             &mut self.lazyfree_pending,
             &mut self.lazyfreed,
+            &mut self.tracked_keys,
+            &mut self.tracked_items,
         ]
     }
 }
@@ -213,7 +223,7 @@ mod tests {
     fn facts() -> impl Strategy<Value = ShardFacts> {
         let dbs =
             proptest::collection::btree_map(0..16u64, (1..1000u64, 0..1000u64, 0..u64::MAX, 0..99u64), 0..5);
-        (proptest::array::uniform10(0..1u64 << 40), dbs).prop_map(|(counters, dbs)| {
+        (proptest::array::uniform12(0..1u64 << 40), dbs).prop_map(|(counters, dbs)| {
             let mut facts = ShardFacts::default();
             for (slot, n) in facts.counters_mut().into_iter().zip(counters) {
                 *slot = n;
