@@ -16,7 +16,7 @@ use crate::keyspace::blocked::{Asker, Seat};
 use crate::keyspace::{Wait, Waiter};
 use crate::resp::{Args, ArgsBuf, Reply};
 use crate::router::{self, Plan, ShardSet};
-use crate::session::{Blocked, Owed, Session, state};
+use crate::session::{Blocked, Doubt, Owed, Session, state};
 use crate::shard::{Engine, Head, Item, Kind, Outcome, ReplyTo, Served, Server, register, run_job};
 use std::sync::Arc;
 
@@ -293,7 +293,7 @@ impl Actor {
     }
 
     /// A connection has ended: nothing more is popped for it, and what it did not get goes back.
-    pub(super) fn give_up(&mut self, key: usize, session: &mut Session) {
+    pub(super) fn give_up(&mut self, key: usize, session: &mut Session) -> Option<Doubt> {
         if let Some(blocked) = session.blocked.take() {
             self.left(key, session.id, &blocked);
             if let Some(waiter) = &blocked.waiter {
@@ -304,7 +304,23 @@ impl Actor {
             }
         }
         self.unplaced.retain(|k| *k != key);
-        self.put_back_all(std::mem::take(&mut session.owed));
+        let owed = std::mem::take(&mut session.owed);
+        if session.sending && !owed.is_empty() {
+            return Some(Doubt { taken: session.bytes_out, owed });
+        }
+        self.put_back_all(owed);
+        None
+    }
+
+    /// The last send of a connection that has ended took so many bytes.
+    pub fn resolve(&mut self, doubt: Doubt, sent: usize) {
+        let taken = doubt.taken + sent as u64;
+        self.put_back_all(doubt.owed.into_iter().filter(|owed| owed.end.is_none_or(|end| end > taken)));
+    }
+
+    /// Whether a connection has pops that the kernel has not taken.
+    pub fn is_owed(&self, key: usize) -> bool {
+        self.sessions.get(key).is_some_and(|session| !session.owed.is_empty())
     }
 
     /// A connection is about to be closed: nothing more is popped for it.
@@ -385,7 +401,7 @@ impl Actor {
     }
 
     /// Puts elements back whose replies reached nobody.
-    pub fn put_back_all(&mut self, all: impl IntoIterator<Item = Owed>) {
+    fn put_back_all(&mut self, all: impl IntoIterator<Item = Owed>) {
         if planted!(NothingPutBack) {
             return;
         }

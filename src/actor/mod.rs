@@ -37,7 +37,7 @@ use crate::bridge::lane::{Consumer, Producer, lane};
 use crate::config::Settings;
 use crate::keyspace::Stale;
 use crate::resp::Span;
-use crate::session::{Node, Peer, Session, Sessions, state};
+use crate::session::{Doubt, Node, Peer, Session, Sessions, state};
 use crate::shard::{Delivery, Engine, Parcel, Served, Tally};
 use publish::Publication;
 use release::Release;
@@ -240,13 +240,15 @@ impl Actor {
     }
 
     /// A connection has ended, whoever ended it. Answers still under way find nobody.
-    pub fn closed(&mut self, key: usize) {
-        let Some(mut session) = self.sessions.try_remove(key) else { return };
+    /// Nothing that they popped is lost: it goes back, or, if a send is under way that may have taken it,
+    /// its fate is left to `resolve`.
+    pub fn closed(&mut self, key: usize) -> Option<Doubt> {
+        let mut session = self.sessions.try_remove(key)?;
         Actor::end_subscriptions(&self.node, self.me, key, &mut session);
         self.node.clients.leave(session.id);
         crate::session::commands::end_tracking(&self.node, &mut session);
         self.tally().connected.sub(1);
-        self.give_up(key, &mut session);
+        let doubt = self.give_up(key, &mut session);
         if session.is(state::PAUSED) {
             self.tally().blocked.sub(1);
         }
@@ -259,6 +261,7 @@ impl Actor {
         self.unpushed.retain(|k| *k != key);
         self.closing.retain(|k| *k != key);
         self.sendable.retain(|k| *k != key);
+        doubt
     }
 
     /// 64 fresh bits (splitmix64).

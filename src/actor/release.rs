@@ -269,6 +269,15 @@ impl Actor {
         }
     }
 
+    /// The kernel took so many bytes of a send and refuses the rest. The connection is about to end.
+    pub fn send_failed(&mut self, key: usize, taken: usize) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.sending = false;
+        session.in_flight = 0;
+        session.bytes_out += taken as u64;
+        session.settle_owed();
+    }
+
     /// Whether a connection that shall close has nothing more to send.
     pub fn may_close(&self, key: usize) -> bool {
         self.sessions

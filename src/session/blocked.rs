@@ -24,6 +24,14 @@ pub struct Owed {
     pub db: u16,
 }
 
+/// What a connection was owed that ended with a send under way: the kernel has not said how much of it
+/// it took.
+pub struct Doubt {
+    /// Bytes it had taken before.
+    pub taken: u64,
+    pub owed: Vec<Owed>,
+}
+
 impl super::Session {
     /// Bytes sent, under way and waiting: where the next reply begins.
     fn output_end(&self) -> u64 {

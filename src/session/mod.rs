@@ -15,7 +15,7 @@ mod registry;
 mod slowlog;
 mod tracking;
 
-pub use blocked::{Blocked, Owed};
+pub use blocked::{Blocked, Doubt, Owed};
 pub use journal_mark::JournalMarks;
 pub use latency::{LatencyMonitor, Spike, Spikes};
 pub use multi::Multi;
