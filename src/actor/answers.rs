@@ -56,11 +56,11 @@ impl Actor {
                     }
                     at = last;
                 }
-                Kind::Command if to == from => {
-                    if let Some((_, waiter)) = parcel.waiting.iter().find(|(n, _)| *n as usize == at) {
-                        self.registered(item.to, Arc::clone(waiter));
-                    }
-                }
+                // Nothing may also be an answer: what an empty shard has for DEBUG DIGEST.
+                Kind::Command if to == from => match parcel.waiting.iter().find(|(n, _)| *n as usize == at) {
+                    Some((_, waiter)) => self.registered(item.to, Arc::clone(waiter)),
+                    None => self.reply(parcel, item, &[]),
+                },
                 Kind::Echo => {
                     self.reply(parcel, item, &parcel.replies[from..to]);
                     self.echoed(item.to);

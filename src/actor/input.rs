@@ -392,7 +392,11 @@ impl Actor {
             session.set(state::REPLY_SKIP_NEXT, false);
             session.set(state::REPLY_SKIP, true);
         }
+        let known = if let Looked::Found(id) = looked { Some(id) } else { None };
         let taken = self.command_checked(key, looked, args);
+        if taken == Taken::Yes && self.sessions.get(key).is_some_and(|s| s.is(state::TRACKING)) {
+            self.end_caching(key, known.unwrap_or_default());
+        }
         if let Some(session) = self.sessions.get_mut(key) {
             session.set(state::REPLY_SKIP, false);
         }
@@ -575,6 +579,7 @@ impl Actor {
     /// RESET ends what makes the server send by itself.
     fn leave_modes(&mut self, key: usize) {
         Actor::end_subscriptions(&self.node, self.me, key, &mut self.sessions[key]);
+        crate::session::commands::end_tracking(&self.node, &mut self.sessions[key]);
     }
 
     /// The driver sleeps for DEBUG SLEEP, after the command; it counts as the command's time.

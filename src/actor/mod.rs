@@ -22,6 +22,7 @@ mod answers;
 mod blocking;
 mod inbox;
 mod input;
+mod invalidate;
 mod outbox;
 mod publish;
 mod release;
@@ -34,9 +35,10 @@ use crate::base::{Millis, ShardId};
 use crate::bridge::Owner;
 use crate::bridge::lane::{Consumer, Producer, lane};
 use crate::config::Settings;
+use crate::keyspace::Stale;
 use crate::resp::Span;
 use crate::session::{Doubt, Node, Peer, Session, Sessions, state};
-use crate::shard::{Engine, Parcel, Served, Tally};
+use crate::shard::{Delivery, Engine, Parcel, Served, Tally};
 use publish::Publication;
 use release::Release;
 use std::collections::{BTreeSet, VecDeque};
@@ -58,6 +60,10 @@ pub struct Actor {
     outbox: Vec<Option<Box<Parcel>>>,
     /// Messages of this turn, published with the outbox.
     publications: Vec<Publication>,
+    /// What clients cache and must no longer believe; told with the outbox.
+    stale: Vec<Stale>,
+    /// The same for clients whose own command is not answered yet.
+    deferred: Vec<Delivery>,
     /// Sessions with fragments in the outbox.
     unpushed: Vec<usize>,
     /// What was taken from the own inbox, and how far it has run.
@@ -166,6 +172,8 @@ impl Actor {
             sessions: Sessions::new(),
             outbox: (0..shards).map(|_| None).collect(),
             publications: Vec::new(),
+            stale: Vec::new(),
+            deferred: Vec::new(),
             unpushed: Vec::new(),
             todo: Vec::new(),
             taken: Vec::new(),
@@ -225,7 +233,10 @@ impl Actor {
         session.set(state::NEEDS_AUTH, !self.settings.requirepass.is_empty());
         self.tally().connections_received.add(1);
         self.tally().connected.add(1);
-        self.sessions.insert(session)
+        let id = session.id;
+        let key = self.sessions.insert(session);
+        self.node.clients.enter(id, self.me, self.sessions[key].target(key));
+        key
     }
 
     /// A connection has ended, whoever ended it. Answers still under way find nobody; what they popped is
@@ -234,6 +245,8 @@ impl Actor {
     pub fn closed(&mut self, key: usize) -> Option<Doubt> {
         let mut session = self.sessions.try_remove(key)?;
         Actor::end_subscriptions(&self.node, self.me, key, &mut session);
+        self.node.clients.leave(session.id);
+        crate::session::commands::end_tracking(&self.node, &mut session);
         self.tally().connected.sub(1);
         let doubt = self.give_up(key, &mut session);
         if session.is(state::PAUSED) {

@@ -36,7 +36,8 @@ impl Actor {
         let node = Arc::clone(&self.node);
         let me = self.me as usize;
         let publications = std::mem::take(&mut self.publications);
-        let mut bound = self.bind(&publications);
+        let stale = std::mem::take(&mut self.stale);
+        let mut bound = self.bind(&publications, &stale);
         let mut borrowed: Vec<(usize, crate::bridge::Borrowed<'_, Engine>, Box<Parcel>)> = Vec::new();
         let (mut pushed, mut here) = (Vec::new(), Vec::new());
         let concerned = (0..self.outbox.len()).filter(|j| self.outbox[*j].is_some() || bound.concerns(*j));
@@ -46,7 +47,7 @@ impl Actor {
             // was when these places were taken.
             drop(places);
             places = Places::hold(&node.inboxes, 0..self.outbox.len());
-            bound = self.bind(&publications);
+            bound = self.bind(&publications, &stale);
         }
         for j in 0..self.outbox.len() {
             if planted!(FragmentAlone) && pushed.len() + borrowed.len() == 1 {

@@ -17,16 +17,19 @@
 //! published before its keyspace changes hands and before the command's reply leaves.
 
 use super::Actor;
+use super::invalidate::write_to;
 use crate::base::ShardId;
 use crate::bridge::Places;
 use crate::command::CommandId;
 use crate::config::EventClasses;
-use crate::keyspace::KeyEvent;
+use crate::keyspace::{KeyEvent, Stale};
 use crate::resp::{Args, ArgsBuf, Proto, Reply};
 use crate::session::commands::SessionRun;
 use crate::session::commands::pubsub::write_subscription;
 use crate::session::{Node, Registry, Route, Session, Subject, state};
-use crate::shard::{Delivery, Engine, Head, Kind, Parcel, ReplyTo, message, pattern_message, write_frame};
+use crate::shard::{
+    Delivery, Engine, Head, Kind, Parcel, ReplyTo, What, message, pattern_message, write_frame,
+};
 use std::sync::Arc;
 
 /// A message that waits for its places.
@@ -77,7 +80,7 @@ impl Bound {
                 Some(at) => by_pattern[*at]
                     .get_or_insert_with(|| pattern_message(&route.patterns[*at], channel, payload)),
             };
-            let delivery = Delivery { to: to.clone(), frame: Arc::clone(frame) };
+            let delivery = Delivery { to: to.clone(), what: What::Message(Arc::clone(frame)) };
             self.shares[*shard as usize].push(delivery);
         }
         self.routes.push(route);
@@ -88,7 +91,7 @@ impl Actor {
     /// Whether something waits to be published.
     #[inline]
     pub(super) fn has_publications(&self) -> bool {
-        !self.publications.is_empty()
+        !self.publications.is_empty() || !self.stale.is_empty()
     }
 
     /// PUBLISH and SPUBLISH outside MULTI.
@@ -154,10 +157,13 @@ impl Actor {
     }
 
     /// Looks up who gets what.
-    pub(super) fn bind(&self, publications: &[Publication]) -> Bound {
+    pub(super) fn bind(&self, publications: &[Publication], stale: &[Stale]) -> Bound {
         let mut bound = Bound::default();
-        if !publications.is_empty() {
+        if !publications.is_empty() || !stale.is_empty() {
             bound.shares = self.no_shares();
+        }
+        if !stale.is_empty() {
+            self.address_stale(stale, &mut bound.shares);
         }
         for publication in publications {
             let route = self.node.registry.route(publication.subject, &publication.channel);
@@ -226,16 +232,30 @@ impl Actor {
     }
 
     pub(super) fn write_deliveries(&mut self, deliveries: &mut Vec<Delivery>) {
-        let Actor { sessions, with_output, .. } = self;
-        for Delivery { to, frame } in deliveries.drain(..) {
+        let Actor { sessions, with_output, deferred, .. } = self;
+        for delivery in deliveries.drain(..) {
+            if matches!(delivery.what, What::Stale { own: true, .. }) {
+                deferred.push(delivery);
+                continue;
+            }
+            let Delivery { to, what } = delivery;
             for target in to.as_slice() {
                 let key = target.conn as usize;
                 let Some(session) = sessions.get_mut(key) else { continue };
-                let listens = session.is(state::SUBSCRIBED) && !session.is(state::CLOSING);
-                if session.id as u32 != target.client || !listens {
+                if session.id as u32 != target.client || session.is(state::CLOSING) {
                     continue;
                 }
-                write_frame(&frame, session.proto, &mut session.out);
+                match &what {
+                    What::Message(frame) if session.is(state::SUBSCRIBED) => {
+                        write_frame(frame, session.proto, &mut session.out);
+                    }
+                    What::Message(_) => continue,
+                    _ => {
+                        let mut out = std::mem::take(&mut session.out);
+                        write_to(session, &what, &mut out);
+                        session.out = out;
+                    }
+                }
                 if !session.has_output {
                     session.has_output = true;
                     with_output.push(key);
@@ -412,12 +432,14 @@ impl Actor {
     pub(super) fn take_own_news(&mut self) {
         let Some(engine) = self.owner.get() else { return };
         let events = std::mem::take(&mut engine.keyspace.events);
+        self.stale.append(&mut engine.keyspace.stale);
         self.publish_events(events);
     }
 
     /// The same for any keyspace in this thread's hands.
     pub(super) fn take_news(&mut self, engine: &mut Engine) {
         let events = std::mem::take(&mut engine.keyspace.events);
+        self.stale.append(&mut engine.keyspace.stale);
         self.publish_events(events);
     }
 
@@ -442,9 +464,10 @@ impl Actor {
         }
     }
 
-    /// Which events commands shall tell of: none while nobody could hear them.
+    /// What commands shall tell of: no events while nobody could hear them, no changes while nobody tracks.
     #[inline]
     pub(super) fn wanted_news(node: &Node, classes: EventClasses) -> u32 {
-        if classes.0 == 0 || node.registry.is_quiet() { 0 } else { classes.0 }
+        let events = if classes.0 == 0 || node.registry.is_quiet() { 0 } else { classes.0 };
+        events | node.trackers.news()
     }
 }

@@ -82,6 +82,12 @@ impl Actor {
         if !self.unplaced.is_empty() {
             self.place_owed();
         }
+        if self.node.trackers.news() != 0 {
+            self.limit_tracked();
+        }
+        if !self.deferred.is_empty() {
+            self.write_deferred();
+        }
         self.hand_over_effects();
         self.wake_others();
         self.release();

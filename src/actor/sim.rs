@@ -14,6 +14,7 @@
 //! `RINGDOVE_SIM_SEED=17 cargo test --lib actor::sim`.
 
 mod blocking;
+mod pubsub;
 
 use super::{Actor, Lanes};
 use crate::base::ShardId;

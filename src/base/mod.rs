@@ -5,6 +5,7 @@ pub mod canary;
 pub mod glob;
 pub mod limits;
 pub mod num;
+pub mod partial_sort;
 pub mod quote;
 pub mod random;
 

@@ -277,6 +277,7 @@ fn stats(facts: &Facts, out: &mut Lines<'_>) {
         ("sync_partial_ok", s.sync_partial_ok),
         ("sync_partial_err", s.sync_partial_err),
         ("expired_keys", k.expired),
+        ("expired_subkeys", k.expired_fields),
         ("expired_time_cap_reached_count", k.expire_cycles_capped),
         ("expire_cycle_cpu_milliseconds", s.expire_cycle_cpu_ms),
         ("evicted_keys", s.evicted_keys),

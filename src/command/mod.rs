@@ -1,14 +1,19 @@
 //! Floor 4: what commands mean. One table of rows (`spec`), one file per family; handlers see keys
 //! (`keyspace::Keys`) and a reply, nothing else. Pure: no clock, no randomness but what `Exec` carries.
 
+pub mod bitmap;
 pub mod blocking;
 pub mod connection;
 pub mod debug;
 mod error;
+#[cfg(test)]
+mod event_tests;
 pub mod facts;
 pub mod function;
 pub mod generic;
+pub mod geo;
 pub mod hash;
+pub mod hyperloglog;
 pub mod info;
 pub mod introspect;
 pub mod list;
@@ -57,4 +62,8 @@ pub struct ClientView {
     /// Replayed from the journal: deadlines in the past are kept until the load is over.
     pub replayed: bool,
     pub no_touch: bool,
+    /// The client's id if it tracks keys (CLIENT TRACKING), else 0.
+    pub tracker: u64,
+    /// The keys this command reads are remembered for it.
+    pub remembers: bool,
 }

@@ -15,6 +15,7 @@ pub struct ShardFacts {
     pub hits: u64,
     pub misses: u64,
     pub expired: u64,
+    pub expired_fields: u64,
     pub expire_cycles_capped: u64,
     /// Changes since start; the session subtracts what it was at the last save.
     pub dirty: u64,
@@ -23,6 +24,9 @@ pub struct ShardFacts {
     pub watched_keys: u64,
     pub lazyfree_pending: u64,
     pub lazyfreed: u64,
+    /// Keys in the table of CLIENT TRACKING, and pairs of key and client.
+    pub tracked_keys: u64,
+    pub tracked_items: u64,
     /// Databases that hold a key, in ascending order.
     pub dbs: Vec<DbFacts>,
 }
@@ -48,12 +52,13 @@ impl DbFacts {
     }
 }
 
-const COUNTERS: usize = 9;
+const COUNTERS: usize = 12;
 const DB_BYTES: usize = 5 * 8 + 16;
 
 impl ShardFacts {
     pub fn of(keyspace: &Keyspace) -> ShardFacts {
         let (watching_clients, watched_keys) = keyspace.watch.counts();
+        let (tracked_keys, tracked_items) = keyspace.tracking.counts();
         let stats = &keyspace.stats;
         let dbs = (0..keyspace.databases()).filter(|i| !keyspace.db(*i).is_empty()).map(|i| {
             let db = keyspace.db(i);
@@ -71,12 +76,15 @@ impl ShardFacts {
             hits: stats.hits,
             misses: stats.misses,
             expired: stats.expired,
+            expired_fields: stats.expired_fields,
             expire_cycles_capped: stats.expire_cycles_capped,
             dirty: stats.dirty,
             watching_clients: watching_clients as u64,
             watched_keys: watched_keys as u64,
             lazyfree_pending: keyspace.lazyfree_pending() as u64,
             lazyfreed: stats.lazyfreed,
+            tracked_keys: tracked_keys as u64,
+            tracked_items: tracked_items as u64,
             dbs: dbs.collect(),
         }
     }
@@ -160,12 +168,15 @@ impl ShardFacts {
             self.hits,
             self.misses,
             self.expired,
+            self.expired_fields,
             self.expire_cycles_capped,
             self.dirty,
             self.watching_clients,
             self.watched_keys,
             self.lazyfree_pending,
             self.lazyfreed,
+            self.tracked_keys,
+            self.tracked_items,
         ]
     }
 
@@ -174,12 +185,15 @@ impl ShardFacts {
             &mut self.hits,
             &mut self.misses,
             &mut self.expired,
+            &mut self.expired_fields,
             &mut self.expire_cycles_capped,
             &mut self.dirty,
             &mut self.watching_clients,
             &mut self.watched_keys,
             &mut self.lazyfree_pending,
             &mut self.lazyfreed,
+            &mut self.tracked_keys,
+            &mut self.tracked_items,
         ]
     }
 }
@@ -209,7 +223,7 @@ mod tests {
     fn facts() -> impl Strategy<Value = ShardFacts> {
         let dbs =
             proptest::collection::btree_map(0..16u64, (1..1000u64, 0..1000u64, 0..u64::MAX, 0..99u64), 0..5);
-        (proptest::array::uniform9(0..1u64 << 40), dbs).prop_map(|(counters, dbs)| {
+        (proptest::array::uniform12(0..1u64 << 40), dbs).prop_map(|(counters, dbs)| {
             let mut facts = ShardFacts::default();
             for (slot, n) in facts.counters_mut().into_iter().zip(counters) {
                 *slot = n;

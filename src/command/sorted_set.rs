@@ -18,16 +18,19 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
+pub(super) use add::{Rules, add};
 use pop::{MultiPop, PopReply, first_poppable, pop};
 
-use super::debug::{Digest, mix, rdb_length_length, xor_hashed};
+use super::debug::{Digest, mix, rdb_length_length, rdb_string_length, xor_hashed};
 use super::{CommandSpec, Error};
 use crate::base::num::{DoubleText, parse_i64};
 use crate::config::{EventClasses, Settings};
 use crate::keyspace::{Keys, Ttl};
 use crate::resp::Reply;
-use crate::structure::sorted_set::Growth;
-use crate::structure::{Collection, Entry, Item, NewValue, SortedSet};
+use crate::structure::listpack::OVERHEAD;
+use crate::structure::sorted_set::{Edge, Growth};
+use crate::structure::{Collection, Entry, Item, Listpack, NewValue, SortedSet};
+use std::ops::Range;
 
 const ZSET: u32 = EventClasses::ZSET;
 
@@ -92,6 +95,12 @@ fn changed(keys: &mut Keys<'_>, key: &[u8], elements: usize, event: &'static str
     }
 }
 
+/// The ranks of the scores from the first of these up to, not including, the second.
+pub(super) fn between_scores(set: &SortedSet, (min, max): (f64, f64)) -> Range<usize> {
+    let rank_of = |at| set.rank_of(Edge::Score { at, after: false });
+    rank_of(min)..rank_of(max)
+}
+
 #[inline]
 pub(super) fn write_member(reply: &mut Reply<'_>, member: Item<'_>) {
     match member {
@@ -131,19 +140,31 @@ pub(super) fn mix_digest(set: &SortedSet, digest: &mut Digest) {
     }
 }
 
-/// Bytes in an RDB file, uncompressed (DEBUG OBJECT): a listpack as a string, anything else as members
-/// behind their length, each with eight bytes of score.
+/// Bytes in an RDB file, uncompressed (DEBUG OBJECT): a listpack as one string, anything else as
+/// members, each behind its length and with eight bytes of score.
 pub(super) fn serialized_length(set: &SortedSet) -> usize {
-    let behind_length = |bytes: usize| rdb_length_length(bytes) + bytes;
+    let mut digits = itoa::Buffer::new();
+    let elements = set.elements(0, false);
     if set.is_listpack() {
-        return behind_length(set.listpack_bytes());
+        let pair = |(member, score): (Item<'_>, f64)| {
+            let member = Listpack::encoded_len(member.text(&mut digits));
+            let score = with_listpack_score(score, Listpack::encoded_len);
+            member + score
+        };
+        let bytes = OVERHEAD + elements.map(pair).sum::<usize>();
+        return rdb_length_length(bytes) + bytes;
     }
-    let members = set.elements(0, false).map(|(member, _)| rdb_member_length(member) + size_of::<f64>());
-    rdb_length_length(set.len()) + members.sum::<usize>()
+    let pair = |(member, _): (Item<'_>, f64)| rdb_string_length(member.text(&mut digits)) + size_of::<f64>();
+    rdb_length_length(set.len()) + elements.map(pair).sum::<usize>()
 }
 
-fn rdb_member_length(member: Item<'_>) -> usize {
-    super::debug::rdb_string_length(member.text(&mut itoa::Buffer::new()))
+/// The text of a score in Redis's listpacks: whole numbers up to 2^62 are integers there.
+fn with_listpack_score<R>(score: f64, f: impl FnOnce(&[u8]) -> R) -> R {
+    if score.trunc() == score && score.abs() <= (i64::MAX / 2) as f64 {
+        f(itoa::Buffer::new().format(score as i64).as_bytes())
+    } else {
+        f(DoubleText::new(score).as_bytes())
+    }
 }
 
 pub const COMMANDS: &[CommandSpec] = &[

@@ -20,12 +20,14 @@ pub(crate) struct Bench {
     pub random: u64,
     pub client: ClientView,
     pub proto: Proto,
-    /// Classes of events that are kept in the keyspaces.
-    pub notify: u32,
     /// How many changes the last command reported.
     pub changes: u64,
     /// What it left in the journal.
     pub effects: Vec<Effect>,
+    /// Classes of events to tell of, and what the last command told: `name key`, with the database if
+    /// it is not 0.
+    pub notify: u32,
+    pub events: Vec<String>,
 }
 
 /// Database, key, value, deadline.
@@ -57,9 +59,10 @@ impl Bench {
             random: 0,
             client: ClientView::default(),
             proto: Proto::Resp2,
-            notify: 0,
             changes: 0,
             effects: Vec::new(),
+            notify: 0,
+            events: Vec::new(),
         }
     }
 
@@ -103,6 +106,13 @@ impl Bench {
         }
         self.changes = changes;
         self.effects = effects.take().map_or(Vec::new(), |chunk| decoded(&chunk));
+        let events = self.keyspaces.iter_mut().flat_map(|k| std::mem::take(&mut k.events));
+        self.events = events
+            .map(|e| {
+                let db = if e.db == 0 { String::new() } else { format!("{}: ", e.db) };
+                format!("{db}{} {}", e.name, String::from_utf8_lossy(&e.key))
+            })
+            .collect();
         if let Err(error) = result {
             assert_eq!(changes, 0, "{} failed after it changed something", found.name);
             out.clear();

@@ -159,6 +159,8 @@ settings! {
         pub list_max_listpack_size: i32,
         pub list_compress_depth: u32,
         pub set_max_intset_entries: u64,
+        pub set_max_listpack_entries: u64,
+        pub set_max_listpack_value: u64,
         pub zset_max_listpack_entries: u64,
         pub zset_max_listpack_value: u64,
         pub hll_sparse_max_bytes: u64,

@@ -2,7 +2,7 @@
 //! transaction, on several held ones. Expired keys are gone for every caller; what changes is
 //! reported once, here, and becomes the watchers' mark and the journal's effect.
 
-use super::{KeyEvent, Keyspace, Placement, Wait};
+use super::{KeyEvent, Keyspace, Placement, Stale, TrackerId, Wait, news};
 use crate::base::{Millis, ShardId};
 use crate::config::EventClasses;
 use crate::journal::ChunkWriter;
@@ -44,7 +44,10 @@ pub struct Keys<'a> {
     own_effect: bool,
     touch_access: bool,
     /// Classes of events that somebody asked for (`notify-keyspace-events`).
+    /// With the bits of `keyspace::news`.
     notify: u32,
+    /// The client that runs this, if it tracks keys.
+    writer: TrackerId,
 }
 
 impl<'a> Keys<'a> {
@@ -67,6 +70,7 @@ impl<'a> Keys<'a> {
             own_effect: false,
             touch_access: true,
             notify: 0,
+            writer: 0,
         }
     }
 
@@ -78,6 +82,11 @@ impl<'a> Keys<'a> {
     /// `notify-keyspace-events`: which events are kept for whoever runs the command.
     pub fn set_notify(&mut self, classes: u32) {
         self.notify = classes;
+    }
+
+    /// CLIENT TRACKING: who changes what is changed here; 0 unless it tracks keys itself.
+    pub fn set_writer(&mut self, writer: TrackerId) {
+        self.writer = writer;
     }
 
     /// The keyspace that owns a key.
@@ -127,21 +136,18 @@ impl<'a> Keys<'a> {
     #[inline]
     pub fn read(&mut self, key: &[u8]) -> Option<&mut Entry> {
         let (db, clock, touch) = (self.db, self.clock, self.touch_access);
-        let hash = self.live(key);
+        let Some(hash) = self.live(key) else {
+            self.owner(key).stats.misses += 1;
+            self.event(EventClasses::KEY_MISS, "keymiss", key);
+            return None;
+        };
         let keyspace = self.owner(key);
-        match hash.and_then(|hash| keyspace.dbs[db].find_mut(hash, key)) {
-            Some(entry) => {
-                keyspace.stats.hits += 1;
-                if touch {
-                    entry.touch(clock);
-                }
-                Some(entry)
-            }
-            None => {
-                keyspace.stats.misses += 1;
-                None
-            }
+        keyspace.stats.hits += 1;
+        let entry = keyspace.dbs[db].find_mut(hash, key)?;
+        if touch {
+            entry.touch(clock);
         }
+        Some(entry)
     }
 
     /// `read` in one probe of the table, for the commands that are most of the traffic. `f` gets the
@@ -165,6 +171,7 @@ impl<'a> Keys<'a> {
             }
             None => keyspace.stats.misses += 1,
         }
+        self.event(EventClasses::KEY_MISS, "keymiss", key);
         f(None)
     }
 
@@ -176,7 +183,11 @@ impl<'a> Keys<'a> {
         let keyspace = self.owner(key);
         let stats = &mut keyspace.stats;
         *if hash.is_some() { &mut stats.hits } else { &mut stats.misses } += 1;
-        keyspace.dbs[db].find(hash?, key)
+        let Some(hash) = hash else {
+            self.event(EventClasses::KEY_MISS, "keymiss", key);
+            return None;
+        };
+        self.owner(key).dbs[db].find(hash, key)
     }
 
     /// Looks a key up and leaves no trace (conditions, DEBUG).
@@ -231,6 +242,9 @@ impl<'a> Keys<'a> {
     /// Stores a value, replacing whatever was there. Reports nothing: call `changed` after.
     #[inline]
     pub fn set(&mut self, key: &[u8], value: NewValue<'_>, ttl: Ttl) {
+        if self.notify & (EventClasses::NEW | EventClasses::EXPIRED) != 0 {
+            self.tell_of_set(key);
+        }
         let (db, placement, clock) = (self.db, self.placement, self.clock);
         let hash = placement.hash(key);
         let now = self.now;
@@ -243,6 +257,14 @@ impl<'a> Keys<'a> {
         };
         if let Some(heavy) = keyspace.dbs[db].set(hash, key, value, expire, clock) {
             keyspace.bury_object(heavy);
+        }
+    }
+
+    /// What is stored anew comes after what was there has expired.
+    #[cold]
+    fn tell_of_set(&mut self, key: &[u8]) {
+        if !self.exists(key) {
+            self.event(EventClasses::NEW, "new", key);
         }
     }
 
@@ -314,8 +336,14 @@ impl<'a> Keys<'a> {
     #[inline]
     pub fn event_in(&mut self, db: usize, class: u32, name: &'static str, key: &[u8]) {
         if self.notify & class != 0 {
-            self.owner(key).events.push(KeyEvent { db, class, name, key: key.into() });
+            // Where several keyspaces are held, the first keeps the order.
+            self.here().events.push(KeyEvent { db, class, name, key: key.into() });
         }
+    }
+
+    /// A key that is not there is nobody's business (OBJECT).
+    pub fn hide_misses(&mut self) {
+        self.notify &= !EventClasses::KEY_MISS;
     }
 
     /// Takes a live entry out of its database (RENAME, MOVE). Reports nothing.
@@ -329,6 +357,7 @@ impl<'a> Keys<'a> {
     pub fn put(&mut self, db: usize, entry: Entry) {
         let placement = self.placement;
         let hash = placement.hash(entry.key());
+        self.event_in(db, EventClasses::NEW, "new", entry.key());
         let keyspace = self.owner(entry.key());
         if let Some(old) = keyspace.dbs[db].remove(hash, entry.key()) {
             keyspace.bury(old);
@@ -348,11 +377,6 @@ impl<'a> Keys<'a> {
         if object.is_heavy() {
             self.owner(key).bury_object(object);
         }
-    }
-
-    /// Frees in slices what was taken out of a key's collection and would take long.
-    pub fn free_later(&mut self, key: &[u8], remains: impl Collection) {
-        self.owner(key).bury_object(remains.into_object());
     }
 
     /// Sets or clears a live key's expiry time. Reports nothing.
@@ -388,12 +412,38 @@ impl<'a> Keys<'a> {
     pub fn touched_in(&mut self, db: usize, key: &[u8]) {
         let placement = self.placement;
         let keyspace = self.owner(key);
-        if keyspace.watch.is_empty() & keyspace.blocked.is_empty() {
-            return;
+        let tracked = !keyspace.tracking.is_empty();
+        if !(keyspace.watch.is_empty() & keyspace.blocked.is_empty()) {
+            let gone = keyspace.dbs[db].find(placement.hash(key), key).is_none();
+            keyspace.watch.touch(db, key, gone);
+            keyspace.blocked.touch(db, key);
         }
-        let gone = keyspace.dbs[db].find(placement.hash(key), key).is_none();
-        keyspace.watch.touch(db, key, gone);
-        keyspace.blocked.touch(db, key);
+        if tracked || self.notify & news::BROADCAST != 0 {
+            self.make_stale(key);
+        }
+    }
+
+    /// Whoever caches this key must hear that it is not so any more.
+    #[cold]
+    fn make_stale(&mut self, key: &[u8]) {
+        let readers = self.owner(key).tracking.take(key).unwrap_or_default();
+        if !readers.is_empty() || self.notify & news::BROADCAST != 0 {
+            let writer = self.writer;
+            self.here().stale.push(Stale::Key { key: key.into(), readers, writer });
+        }
+    }
+
+    /// All keys of all databases are to be forgotten by whoever caches them (FLUSHALL, FLUSHDB).
+    pub fn make_all_stale(&mut self) {
+        let (news, writer) = (self.notify, self.writer);
+        let mut leads = false;
+        self.each_keyspace(|keyspace| {
+            keyspace.tracking.clear();
+            leads |= keyspace.shard == 0;
+        });
+        if leads && news & news::TRACKED != 0 {
+            self.here().stale.push(Stale::All { writer });
+        }
     }
 
     /// Makes a key ready for those who wait for it, whose watchers do not count what has happened as a change
@@ -487,6 +537,9 @@ impl<'a> Keys<'a> {
                 keyspace.stats.expired += 1;
                 keyspace.watch.touch(db, key, true);
                 keyspace.blocked.touch(db, key);
+                if !keyspace.tracking.is_empty() || self.notify & news::BROADCAST != 0 {
+                    self.make_stale(key);
+                }
                 if let Some(effects) = &mut self.effects {
                     effects.effect(db as u32, [&b"DEL"[..], key]);
                 }

@@ -11,6 +11,7 @@ mod fields;
 mod keys;
 mod locality;
 mod placement;
+mod tracking;
 mod watch;
 
 pub use blocked::{BlockedTable, Ready, Wait, WaitKey, Waiter};
@@ -18,6 +19,7 @@ pub use db::{Db, DbStats};
 pub use keys::{Keys, Reach, Ttl, WrongType};
 pub use locality::Rule;
 pub use placement::Placement;
+pub use tracking::{Stale, TrackTable, TrackerId, news};
 pub use watch::{WatchTable, WatcherId};
 
 use crate::base::{Millis, ShardId};
@@ -50,6 +52,10 @@ pub struct Keyspace {
     /// What happened to keys since the last look, for those who asked to be told
     /// (`notify-keyspace-events`). Taken by whoever ran the command.
     pub events: Vec<KeyEvent>,
+    /// Who caches which of these keys.
+    pub tracking: TrackTable,
+    /// What they must no longer believe; taken like the events.
+    pub stale: Vec<Stale>,
     /// Flushed tables and deleted collections: freed a slice per turn.
     graveyard: Vec<Remains>,
 }
@@ -79,6 +85,8 @@ impl Keyspace {
             blocked: BlockedTable::default(),
             stats: KeyspaceStats::default(),
             events: Vec::new(),
+            tracking: TrackTable::default(),
+            stale: Vec::new(),
             graveyard: Vec::new(),
         }
     }
@@ -86,7 +94,7 @@ impl Keyspace {
     /// Whether somebody is to be told of what commands did here.
     #[inline]
     pub fn has_news(&self) -> bool {
-        !self.events.is_empty()
+        !self.events.is_empty() || !self.stale.is_empty()
     }
 
     pub fn databases(&self) -> usize {
@@ -225,7 +233,7 @@ impl Keyspace {
     ) -> bool {
         let mut behind = false;
         for index in 0..self.dbs.len() {
-            let Keyspace { dbs, watch, blocked, stats, graveyard, events, .. } = self;
+            let Keyspace { dbs, watch, blocked, stats, graveyard, events, tracking, stale, .. } = self;
             let db = &mut dbs[index];
             if db.expires() == 0 {
                 continue;
@@ -235,6 +243,12 @@ impl Keyspace {
                 graveyard.extend(entry.take_heavy().map(Remains::Object));
                 watch.touch(index, entry.key(), true);
                 blocked.touch(index, entry.key());
+                if !tracking.is_empty() || news & news::BROADCAST != 0 {
+                    let readers = tracking.take(entry.key()).unwrap_or_default();
+                    if !readers.is_empty() || news & news::BROADCAST != 0 {
+                        stale.push(Stale::Key { key: entry.key().into(), readers, writer: 0 });
+                    }
+                }
                 if news & EventClasses::EXPIRED != 0 {
                     let (class, key) = (EventClasses::EXPIRED, entry.key().into());
                     events.push(KeyEvent { db: index, class, name: "expired", key });

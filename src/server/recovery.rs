@@ -288,7 +288,7 @@ impl<'a> Loader<'a> {
             db,
             now: self.time_for(spec.name.as_bytes(), args),
             proto: Proto::Resp2,
-            view: ClientView { replayed: true, in_transaction: true, no_touch: false },
+            view: ClientView { replayed: true, in_transaction: true, ..ClientView::default() },
             random: 0,
         };
         let env = Env {

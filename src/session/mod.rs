@@ -13,6 +13,7 @@ mod node;
 mod pending;
 mod registry;
 mod slowlog;
+mod tracking;
 
 pub use blocked::{Blocked, Doubt, Owed};
 pub use journal_mark::JournalMarks;
@@ -22,6 +23,7 @@ pub use node::{Control, Facts, Node, Pause, Process, attention};
 pub use pending::Pending;
 pub use registry::{Registry, Route, Subject, Subscriptions};
 pub use slowlog::{Slowlog, SlowlogEntry};
+pub use tracking::{Clients, Trackers, Tracking};
 
 use crate::base::Millis;
 use crate::command::{ClientView, CommandId};
@@ -52,6 +54,8 @@ pub mod state {
     pub const BLOCKED: u32 = 1 << 10;
     /// Subscribed to something.
     pub const SUBSCRIBED: u32 = 1 << 16;
+    /// CLIENT TRACKING is on.
+    pub const TRACKING: u32 = 1 << 18;
     /// The next command waits until all earlier ones are answered.
     pub const DRAINS: u32 = 1 << 17;
 
@@ -67,6 +71,7 @@ pub mod state {
         | NO_TOUCH
         | PAUSED
         | SUBSCRIBED
+        | TRACKING
         | DRAINS;
     /// What keeps a session from reading its input.
     pub const HOLDS_INPUT: u32 = GATED | CLOSING | PAUSED | DRAINS;
@@ -130,6 +135,7 @@ pub struct Session {
     /// Keys under WATCH, with their database: which shards an EXEC must ask.
     pub watching: Vec<(usize, Box<[u8]>)>,
     pub subscriptions: Option<Box<Subscriptions>>,
+    pub tracking: Option<Box<Tracking>>,
     pub commands_run: u64,
     pub bytes_in: u64,
     pub bytes_out: u64,
@@ -169,6 +175,7 @@ impl Session {
             owed: Vec::new(),
             watching: Vec::new(),
             subscriptions: None,
+            tracking: None,
             commands_run: 0,
             bytes_in: 0,
             bytes_out: 0,
@@ -187,7 +194,16 @@ impl Session {
     /// What travels with a command to wherever it runs.
     #[inline]
     pub fn view(&self) -> ClientView {
-        ClientView { no_touch: self.is(state::NO_TOUCH), ..ClientView::default() }
+        if !self.is(state::NO_TOUCH | state::TRACKING) {
+            return ClientView::default();
+        }
+        let tracking = self.tracking.as_ref();
+        ClientView {
+            no_touch: self.is(state::NO_TOUCH),
+            tracker: if tracking.is_some() { self.id } else { 0 },
+            remembers: tracking.is_some_and(|t| t.remembers()),
+            ..ClientView::default()
+        }
     }
 
     /// Bytes of memory in buffers (`qbuf`, `omem` and what MULTI has queued).

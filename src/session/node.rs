@@ -2,7 +2,7 @@
 //! start, an atomic, or behind a lock that no command takes on its ordinary path.
 
 use super::commands::{self, SessionRun};
-use super::{JournalMarks, LatencyMonitor, Registry, Slowlog};
+use super::{Clients, JournalMarks, LatencyMonitor, Registry, Slowlog, Trackers};
 use crate::base::{Millis, ShardId};
 use crate::bridge::{Cell, Inbox, Wake, mail::Sender};
 use crate::command::{CommandId, CommandTable};
@@ -86,6 +86,8 @@ pub struct Node {
     pub slowlog: Slowlog,
     /// Who is subscribed to what.
     pub registry: Registry,
+    pub clients: Clients,
+    pub trackers: Trackers,
     pub latency: LatencyMonitor,
     pub errors: ErrorCounts,
     pub facts: Facts,
@@ -150,6 +152,8 @@ impl Node {
             journal: JournalMarks::new(shards),
             slowlog: Slowlog::default(),
             registry,
+            clients: Clients::default(),
+            trackers: Trackers::default(),
             latency: LatencyMonitor::default(),
             errors: ErrorCounts::default(),
             facts,

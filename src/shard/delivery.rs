@@ -1,11 +1,11 @@
-//! What a shard is told for its connections: published messages. They travel at the end of a parcel and
-//! are written to the connections by the shard's own thread, at the parcel's place in its order.
+//! What a shard is told for its connections: published messages, and keys that clients must no longer
+//! believe to know (CLIENT TRACKING). It travels at the end of a parcel and
+//! is written to the connections by the shard's own thread, at the parcel's place in its order.
 //!
 //! The publisher encodes a message once, in RESP2; a RESP3 subscriber gets the same bytes with another
 //! first one. A message for many subscribers of a shard is one `Delivery` with a shared list of them, so
 //! a fan-out to a group costs one message per shard.
 
-use crate::base::ShardId;
 use crate::resp::{Proto, Reply};
 use std::sync::Arc;
 
@@ -36,20 +36,36 @@ impl To {
 /// A message as RESP2 clients read it.
 pub type Frame = Arc<[u8]>;
 
+/// What they are told.
+#[derive(Clone, Debug)]
+pub enum What {
+    Message(Frame),
+    /// Cached keys, as an array; none: all of them. `redirected`: another client has read them. `own`: the
+    /// client itself made them stale, and is told after the answer to that.
+    Stale {
+        keys: Option<Frame>,
+        redirected: bool,
+        own: bool,
+    },
+    /// The client that should be told of stale keys is gone.
+    RedirectBroken(u64),
+}
+
 pub struct Delivery {
     pub to: To,
-    pub frame: Frame,
+    pub what: What,
 }
 
 impl Delivery {
     /// Bytes it will add to the outputs of its connections.
     pub fn bytes(&self) -> usize {
-        self.frame.len() * self.to.as_slice().len()
+        let each = match &self.what {
+            What::Message(frame) | What::Stale { keys: Some(frame), .. } => frame.len(),
+            What::Stale { keys: None, .. } | What::RedirectBroken(_) => 32,
+        };
+        each * self.to.as_slice().len()
     }
 }
-
-/// One shard's share of what was published, in order.
-pub type Deliveries = Vec<(ShardId, Delivery)>;
 
 /// `message channel payload`, or `smessage`.
 pub fn message(word: &[u8], channel: &[u8], payload: &[u8]) -> Frame {

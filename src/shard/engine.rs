@@ -4,7 +4,7 @@
 use super::errors::ErrorCounts;
 use super::tally::Tally;
 use crate::base::Millis;
-use crate::command::{ClientView, CommandId, CommandTable, Error, Exec, Handler, Run, flag};
+use crate::command::{ClientView, CommandId, CommandSpec, CommandTable, Error, Exec, Handler, Run, flag};
 use crate::config::Settings;
 use crate::journal::{Chunk, ChunkWriter};
 use crate::keyspace::{Keys, Keyspace, Placement, Reach};
@@ -148,6 +148,7 @@ fn run_handler(
     let mut keys = Keys::new(reach, job.db, job.now, env.placement, effects);
     keys.set_no_touch(job.view.no_touch);
     keys.set_notify(env.news);
+    keys.set_writer(job.view.tracker);
     let reply = Reply::new(out, job.proto);
     let mut exec = Exec { keys, reply, settings: env.settings, random: job.random, client: job.view };
     let result = if env.over_limit && env.table.spec(job.command).has(flag::DENYOOM) {
@@ -160,6 +161,9 @@ fn run_handler(
     if changes > 0 && !own_effect {
         exec.keys.effect_as_sent(env.table.original_name(job.command), args);
     }
+    if job.view.remembers {
+        remember(&mut exec.keys, env.table.spec(job.command), job.view.tracker, args);
+    }
     match result {
         Ok(()) => true,
         Err(error) => {
@@ -169,5 +173,14 @@ fn run_handler(
             env.tally.error_replies.add(1);
             false
         }
+    }
+}
+
+/// A client that tracks has read keys: it is told when they change.
+#[cold]
+fn remember(keys: &mut Keys<'_>, spec: &CommandSpec, client: u64, args: Args<'_>) {
+    if spec.has(flag::READONLY) && !spec.has(flag::PUBSUB) {
+        // Keys that cannot be told were refused by the handler.
+        let _ = spec.each_key(args, |at, _| keys.owner(args.at(at)).tracking.remember(args.at(at), client));
     }
 }

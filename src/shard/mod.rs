@@ -11,7 +11,7 @@ mod parcel;
 mod serve;
 mod tally;
 
-pub use delivery::{Deliveries, Delivery, Frame, Target, To, message, pattern_message, write_frame};
+pub use delivery::{Delivery, Frame, Target, To, What, message, pattern_message, write_frame};
 pub use engine::{Engine, Env, Job, run_every, run_held, run_job};
 pub use errors::ErrorCounts;
 pub use parcel::{Answers, Commands, Head, Hold, Item, Kind, Parcel, ReplyTo, UnitId};

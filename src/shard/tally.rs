@@ -77,6 +77,8 @@ pub struct Tally {
     pub watching: Count,
     /// Connections that are subscribed to something.
     pub subscribed: Count,
+    /// Keys in this shard's table of CLIENT TRACKING.
+    pub tracked: Count,
     pub bytes_in: Count,
     pub bytes_out: Count,
     pub error_replies: Count,

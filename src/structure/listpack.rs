@@ -224,7 +224,7 @@ impl Listpack {
         size + backlen_size(size)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = Item<'_>> {
+    pub fn iter(&self) -> impl Iterator<Item = Item<'_>> + Clone {
         let mut at = self.first();
         std::iter::from_fn(move || {
             let here = at?;

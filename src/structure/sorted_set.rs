@@ -96,6 +96,12 @@ impl SortedSet {
         SortedSet(Form::Packed { list: Packed::new(), skiplist: false })
     }
 
+    /// An empty set for so many members, of which the longest has so many bytes.
+    pub fn for_members(len: usize, longest: usize, growth: &Growth<'_>) -> SortedSet {
+        let skiplist = len > growth.entries_max || longest > growth.value_max;
+        SortedSet(Form::Packed { list: Packed::new(), skiplist })
+    }
+
     pub fn score(&self, member: &[u8]) -> Option<f64> {
         match &self.0 {
             Form::Packed { list, .. } => list.score(member),
@@ -247,14 +253,6 @@ impl SortedSet {
     /// Whether it is held as one.
     pub fn is_packed(&self) -> bool {
         matches!(self.0, Form::Packed { .. })
-    }
-
-    /// Bytes of the listpack that it is, as Redis counts them.
-    pub fn listpack_bytes(&self) -> usize {
-        match &self.0 {
-            Form::Packed { list, .. } => list.bytes(),
-            Form::Ranked(_) => 0,
-        }
     }
 
     #[cfg(test)]

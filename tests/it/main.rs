@@ -5,6 +5,7 @@
 //! * `differential`: random commands from the command table, answers compared with `redis-server`
 //! * `history`: concurrent clients, what they saw checked for strict serialisability
 //! * `protocol`: odd bytes, big bytes, slow readers, limits
+//! * `pubsub`: messages, key events and invalidations over several shards
 //! * `boot`: the command line, exit codes, messages
 //! * `crash`: `kill -9` and what was acknowledged
 //!
@@ -19,4 +20,5 @@ mod crash;
 mod differential;
 mod history;
 mod protocol;
+mod pubsub;
 mod support;

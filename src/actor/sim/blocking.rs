@@ -229,7 +229,8 @@ pub(super) fn run(seed: u64, shards: ShardId, journaling: bool) -> World {
             world.step(&mut crowd.clients);
         }
         let killed = (0..count).find(|at| !crowd.clients[*at].open);
-        let leaves = (crowd.leave && world.choice.one_in(12)).then(|| PRODUCERS + world.choice.below(CONSUMERS));
+        let leaves =
+            (crowd.leave && world.choice.one_in(12)).then(|| PRODUCERS + world.choice.below(CONSUMERS));
         if let Some(who) = killed.or(leaves) {
             if crowd.clients[who].open {
                 let mut leaving = std::mem::replace(&mut crowd.clients[who], world.connect());

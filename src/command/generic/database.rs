@@ -54,6 +54,7 @@ fn flush(x: &mut Exec<'_>, args: Args<'_>, dbs: std::ops::Range<usize>) -> Resul
             keyspace.flush(db, lazy, now, placement);
         }
     });
+    x.keys.make_all_stale();
     Ok(())
 }
 

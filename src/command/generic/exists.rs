@@ -2,6 +2,7 @@
 
 use crate::command::spec::*;
 use crate::command::{Error, Exec};
+use crate::config::EventClasses;
 use crate::resp::Args;
 
 fn del(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
@@ -9,6 +10,7 @@ fn del(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     for key in args.from(1).iter() {
         if x.keys.delete(key) {
             x.keys.changed(key);
+            x.keys.event(EventClasses::GENERIC, "del", key);
             deleted += 1;
         }
     }

@@ -5,6 +5,7 @@
 use crate::base::num::parse_i64;
 use crate::command::spec::*;
 use crate::command::{Error, Exec};
+use crate::config::EventClasses;
 use crate::resp::Args;
 
 /// How a command counts time: its name, milliseconds in its unit, from now or from the epoch.
@@ -98,11 +99,13 @@ fn expire_by(x: &mut Exec<'_>, args: Args<'_>, scale: Scale) -> Result<(), Error
         x.keys.delete(key);
         x.keys.changed(key);
         x.keys.effect([b"DEL", key]);
+        x.keys.event(EventClasses::GENERIC, "del", key);
     } else {
         let at = at.max(0) as u64;
         x.keys.set_expire(key, Some(at));
         x.keys.changed(key);
         x.keys.effect([b"PEXPIREAT", key, itoa::Buffer::new().format(at).as_bytes()]);
+        x.keys.event(EventClasses::GENERIC, "expire", key);
     }
     x.reply.integer(1);
     Ok(())
@@ -114,6 +117,7 @@ fn persist(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     if had {
         x.keys.set_expire(key, None);
         x.keys.changed(key);
+        x.keys.event(EventClasses::GENERIC, "persist", key);
     }
     x.reply.integer(had as i64);
     Ok(())

@@ -30,6 +30,7 @@ fn encoding_name(entry: &Entry) -> &'static str {
 }
 
 fn encoding(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
+    x.keys.hide_misses();
     match x.keys.look(args.at(2)).map(encoding_name) {
         Some(name) => x.reply.bulk(name.as_bytes()),
         None => x.reply.null(),
@@ -38,6 +39,7 @@ fn encoding(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn refcount(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
+    x.keys.hide_misses();
     let count = x.keys.look(args.at(2)).map(|entry| match entry.value() {
         Value::Int(0..SHARED_INTEGERS) => SHARED_REFCOUNT,
         _ => 1,
@@ -46,6 +48,7 @@ fn refcount(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn idletime(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
+    x.keys.hide_misses();
     let clock = (x.keys.now / 1000) as u32;
     // 24 bits of seconds, so the difference wraps after half a year.
     let idle = x.keys.look(args.at(2)).map(|entry| (clock.wrapping_sub(entry.lru()) & 0xff_ffff) as i64);
@@ -58,6 +61,7 @@ fn idletime(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn freq(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
+    x.keys.hide_misses();
     let count = x.keys.look(args.at(2)).map(|entry| (entry.lru() & 0xff) as i64);
     if count.is_some() && !counts_uses(x.settings) {
         return Err(Error::text(

@@ -4,6 +4,7 @@
 use super::parse_db;
 use crate::command::spec::*;
 use crate::command::{Error, Exec};
+use crate::config::EventClasses;
 use crate::resp::Args;
 
 const SAME_OBJECT: Error = Error::text("ERR source and destination objects are the same");
@@ -33,6 +34,8 @@ fn rename_to(x: &mut Exec<'_>, from: &[u8], to: &[u8], only_if_absent: bool) -> 
     x.keys.put(db, entry);
     x.keys.touched_in(db, from);
     x.keys.changed(to);
+    x.keys.event(EventClasses::GENERIC, "rename_from", from);
+    x.keys.event(EventClasses::GENERIC, "rename_to", to);
     Ok(true)
 }
 
@@ -48,6 +51,8 @@ fn move_key(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
         x.keys.put(to, entry);
         x.keys.touched_in(from, key);
         x.keys.changed_in(to, key);
+        x.keys.event(EventClasses::GENERIC, "move_from", key);
+        x.keys.event_in(to, EventClasses::GENERIC, "move_to", key);
     }
     x.reply.integer(moves as i64);
     Ok(())
@@ -76,6 +81,7 @@ fn copy(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     if let Some(entry) = copied {
         x.keys.put(db, entry);
         x.keys.changed_in(db, to);
+        x.keys.event_in(db, EventClasses::GENERIC, "copy_to", to);
     }
     Ok(())
 }

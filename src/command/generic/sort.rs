@@ -95,10 +95,15 @@ fn follow<R>(
     };
     name.clear();
     [prefix, element, suffix].iter().for_each(|part| name.extend_from_slice(part));
-    let entry = keys.read(name);
-    match (entry.as_ref().map(|entry| entry.value()), field) {
-        (Some(Value::Bytes(bytes)), None) => f(Some(bytes)),
-        (Some(Value::Int(n)), None) => f(Some(itoa::Buffer::new().format(n).as_bytes())),
+    let now = keys.now;
+    let Some(entry) = keys.read(name) else { return f(None) };
+    match (entry.value(), field) {
+        (Value::Bytes(bytes), None) => f(Some(bytes)),
+        (Value::Int(n), None) => f(Some(itoa::Buffer::new().format(n).as_bytes())),
+        (Value::Object(Object::Hash(hash)), Some(field)) => match hash.find(field, now) {
+            Some(field) => f(Some(field.value.text(&mut itoa::Buffer::new()))),
+            None => f(None),
+        },
         _ => f(None),
     }
 }

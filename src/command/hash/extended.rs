@@ -155,8 +155,10 @@ impl<'a> Options<'a> {
 
     /// Names and values, as many as it says there are.
     fn fields(args: Args<'a>, at: usize) -> Result<Args<'a>, Error> {
-        let count = args.get(at).ok_or_else(|| wrong_arity("hsetex"))?;
-        let count = parse_i64(count).filter(|n| (1..=i32::MAX as i64).contains(n));
+        if args.len() < at + 3 {
+            return Err(wrong_arity("hsetex"));
+        }
+        let count = parse_i64(args.at(at)).filter(|n| (1..=i32::MAX as i64).contains(n));
         let count = count.ok_or(Error::text("ERR invalid number of fields"))?;
         let fields = args.from(at + 1);
         if fields.len() as i64 == 2 * count { Ok(fields) } else { Err(wrong_arity("hsetex")) }

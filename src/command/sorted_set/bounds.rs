@@ -40,13 +40,8 @@ impl<'a> Between<'a> {
         Ok(Between { min: edge(min, false)?, max: edge(max, true)? })
     }
 
-    /// The scores from `min` up to, not including, `max`.
-    pub(in crate::command) fn half_open(min: f64, max: f64) -> Between<'static> {
-        Between { min: Edge::Score { at: min, after: false }, max: Edge::Score { at: max, after: false } }
-    }
-
     /// The ranks in it.
-    pub(in crate::command) fn ranks(&self, set: &SortedSet) -> Range<usize> {
+    pub(super) fn ranks(&self, set: &SortedSet) -> Range<usize> {
         let start = set.rank_of(self.min);
         start..set.rank_of(self.max).max(start)
     }

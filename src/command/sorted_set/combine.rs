@@ -327,7 +327,8 @@ fn store_result(x: &mut Exec<'_>, args: Args<'_>, operation: Operation, name: &s
     let growth = growth(x.settings, &hasher);
     let mut elements = request.elements(&request.inputs(&x.keys, args), hasher.clone());
     sort(&mut elements);
-    let mut set = SortedSet::new();
+    let longest = elements.iter().map(|(member, _)| member.len()).max().unwrap_or(0);
+    let mut set = SortedSet::for_members(elements.len(), longest, &growth);
     elements.iter().for_each(|(member, score)| set.add(member, *score, &growth));
     let len = set.len();
     drop(elements);

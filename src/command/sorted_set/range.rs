@@ -150,10 +150,10 @@ fn zrangestore(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let growth = growth(x.settings, &hasher);
     let selected = look(&mut x.keys, args.at(2), |set| {
         let (skipped, count) = query.select(set);
-        // In ascending order, which is quickest to store.
-        let skipped = if query.reverse { set.len() - skipped - count } else { skipped };
-        let mut selected = SortedSet::new();
-        for (member, score) in set.elements(skipped, false).take(count) {
+        // Redis knows how many there will be of ranks alone.
+        let expected = if let Span::Ranks(_) = query.span { count } else { 0 };
+        let mut selected = SortedSet::for_members(expected, 0, &growth);
+        for (member, score) in set.elements(skipped, query.reverse).take(count) {
             selected.add(member.text(&mut itoa::Buffer::new()), score, &growth);
         }
         selected

@@ -1,6 +1,6 @@
 //! Members nobody asked for by name: ZSCAN and ZRANDMEMBER.
 
-use super::{look, parse_count, write_element, write_header, write_member};
+use super::{look, parse_count, with_listpack_score, write_element, write_header, write_member};
 use crate::base::glob;
 use crate::base::num::{DoubleText, parse_i64};
 use crate::base::random::Random;
@@ -46,17 +46,14 @@ fn zscan(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let next = look(keys, args.at(1), |set| {
         let options = Options::parse(args.from(3))?;
         let (mut found, mut body) = (0, Vec::new());
-        let listpack = set.is_listpack();
         let mut list = Reply::new(&mut body, reply.proto());
         let next = set.scan(cursor, options.count, |member, score| {
             if options.takes(member) {
                 write_member(&mut list, member);
-                match score as i64 {
-                    // Redis shows what lies in its listpack, which is an integer where it can be one.
-                    n if listpack && n as f64 == score && n.unsigned_abs() <= i64::MAX as u64 / 2 => {
-                        list.bulk(itoa::Buffer::new().format(n).as_bytes());
-                    }
-                    _ => list.bulk(DoubleText::new(score).as_bytes()),
+                if set.is_listpack() {
+                    with_listpack_score(score, |text| list.bulk(text));
+                } else {
+                    list.bulk(DoubleText::new(score).as_bytes());
                 }
                 found += 2;
             }

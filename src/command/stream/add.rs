@@ -205,7 +205,7 @@ fn after_trim(keys: &mut Keys<'_>, key: &[u8], trimmed: Trimmed) {
         keys.event(EventClasses::STREAM, "xtrim", key);
     }
     if let Some(remains) = trimmed.remains {
-        keys.free_later(key, Stream::of_entries(remains));
+        keys.bury(key, Stream::of_entries(remains).into_object());
     }
 }
 

@@ -106,7 +106,7 @@ fn destroy(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let group = stream_at(&mut x.keys, key)?.groups_mut().destroy(name);
     x.reply.integer(group.is_some() as i64);
     if let Some(group) = group {
-        x.keys.free_later(key, Stream::of_group(group));
+        x.keys.bury(key, Stream::of_group(group).into_object());
         x.keys.count_changes(key, 1);
         // Who waits for the group is told that it is gone.
         x.keys.stirred(key);

@@ -5,6 +5,7 @@ use super::{Text, as_string};
 use crate::base::num::{add_long_double, parse_i64};
 use crate::command::spec::*;
 use crate::command::{Error, Exec};
+use crate::config::EventClasses;
 use crate::keyspace::Ttl;
 use crate::resp::Args;
 use crate::structure::NewValue;
@@ -46,6 +47,7 @@ fn add(x: &mut Exec<'_>, key: &[u8], by: i64) -> Result<(), Error> {
     }
     let value = sum.unwrap_or(by);
     x.keys.changed(key);
+    x.keys.event(EventClasses::STRING, "incrby", key);
     x.reply.integer(value);
     Ok(())
 }
@@ -68,6 +70,7 @@ fn incrbyfloat(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     };
     x.keys.changed(key);
     x.keys.effect([&b"SET"[..], key, value.as_bytes(), b"KEEPTTL"]);
+    x.keys.event(EventClasses::STRING, "incrbyfloat", key);
     x.reply.bulk(value.as_bytes());
     Ok(())
 }

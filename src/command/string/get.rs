@@ -7,6 +7,7 @@ use super::set::{Expiry, Options};
 use super::{as_string, deadline_arg, stored};
 use crate::command::spec::*;
 use crate::command::{Error, Exec};
+use crate::config::EventClasses;
 use crate::keyspace::Ttl;
 use crate::resp::Args;
 
@@ -47,6 +48,7 @@ fn getset(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     x.keys.set(key, stored(value), Ttl::Clear);
     x.keys.changed(key);
     x.keys.effect([b"SET", key, value]);
+    x.keys.event(EventClasses::STRING, "set", key);
     Ok(())
 }
 
@@ -56,6 +58,7 @@ fn getdel(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
         x.keys.delete(key);
         x.keys.changed(key);
         x.keys.effect([b"DEL", key]);
+        x.keys.event(EventClasses::GENERIC, "del", key);
     }
     Ok(())
 }
@@ -74,6 +77,7 @@ fn getex(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
                 x.keys.set_expire(key, None);
                 x.keys.changed(key);
                 x.keys.effect([b"PERSIST", key]);
+                x.keys.event(EventClasses::GENERIC, "persist", key);
             }
         }
         Expiry::Time { unit, text } => {
@@ -82,10 +86,12 @@ fn getex(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
                 x.keys.delete(key);
                 x.keys.changed(key);
                 x.keys.effect([b"DEL", key]);
+                x.keys.event(EventClasses::GENERIC, "del", key);
             } else {
                 x.keys.set_expire(key, Some(at));
                 x.keys.changed(key);
                 x.keys.effect([b"PEXPIREAT", key, deadline_arg(at, &mut itoa::Buffer::new())]);
+                x.keys.event(EventClasses::GENERIC, "expire", key);
             }
         }
     }

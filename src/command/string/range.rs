@@ -6,7 +6,7 @@ use super::{as_string, stored};
 use crate::base::num::parse_i64;
 use crate::command::spec::*;
 use crate::command::{Error, Exec};
-use crate::config::Settings;
+use crate::config::{EventClasses, Settings};
 use crate::keyspace::Ttl;
 use crate::resp::Args;
 use crate::structure::NewValue;
@@ -36,6 +36,7 @@ fn append(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     }
     let length = grown.unwrap_or(tail.len());
     x.keys.changed(key);
+    x.keys.event(EventClasses::STRING, "append", key);
     x.reply.integer(length as i64);
     Ok(())
 }
@@ -97,6 +98,7 @@ fn setrange(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
         entry.set_range(offset, patch);
     }
     x.keys.changed(key);
+    x.keys.event(EventClasses::STRING, "setrange", key);
     x.reply.integer(length.max(offset + patch.len()) as i64);
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::base::Millis;
 use crate::base::num::parse_i64;
 use crate::command::spec::*;
 use crate::command::{Error, Exec};
+use crate::config::EventClasses;
 use crate::keyspace::Ttl;
 use crate::resp::Args;
 
@@ -131,6 +132,7 @@ fn set(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     if args.len() == 3 {
         x.keys.set(key, stored(value), Ttl::Clear);
         x.keys.changed(key);
+        x.keys.event(EventClasses::STRING, "set", key);
         x.reply.ok();
         return Ok(());
     }
@@ -159,8 +161,20 @@ fn set(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Stores a string and journals it as what it has become.
+/// Stores a string, journals it as what it has become, and tells of it.
 fn store(x: &mut Exec<'_>, key: &[u8], value: &[u8], ttl: Ttl) {
+    let past = matches!(ttl, Ttl::At(at) if at <= x.keys.now);
+    store_quietly(x, key, value, ttl);
+    x.keys.event(EventClasses::STRING, "set", key);
+    if matches!(ttl, Ttl::At(_)) {
+        x.keys.event(EventClasses::GENERIC, "expire", key);
+    }
+    if past {
+        x.keys.event(EventClasses::EXPIRED, "expired", key);
+    }
+}
+
+fn store_quietly(x: &mut Exec<'_>, key: &[u8], value: &[u8], ttl: Ttl) {
     let keys = &mut x.keys;
     match ttl {
         // Replaying a file, time stands still: what it says was stored is stored, until it says DEL.
@@ -229,6 +243,7 @@ fn set_pairs(x: &mut Exec<'_>, args: Args<'_>) {
     for at in (1..args.len()).step_by(2) {
         x.keys.set(args.at(at), stored(args.at(at + 1)), Ttl::Clear);
         x.keys.changed(args.at(at));
+        x.keys.event(EventClasses::STRING, "set", args.at(at));
     }
 }
 

@@ -43,5 +43,5 @@ const ROWS: &[Parameter] = &[
     Parameter::new("activerehashing", yes_no!(activerehashing), "yes",
         "In Redis: use idle time to move keys into a grown table.").no_effect("tables grow in small steps here, there is nothing to rehash in the background"),
     Parameter::new("tracking-table-max-keys", number!(tracking_table_max_keys: u64, 0, LONG_MAX), "1000000",
-        "Keys remembered for CLIENT TRACKING; past it, clients are told to forget some. 0 means no limit.").later("CLIENT TRACKING is", Warn),
+        "Keys remembered for CLIENT TRACKING; past it, clients are told to forget some. 0 means no limit."),
 ];

@@ -1,16 +1,16 @@
 //! CLIENT, except the subcommands that look at all connections (`client_list`).
 
 use super::connection::check_name;
-use super::{Caller, SessionRun, Threads, client_list};
+use super::{Caller, SessionRun, Threads, client_list, tracking};
 use crate::base::num;
 use crate::command::{Error, usage};
-use crate::resp::{Args, Reply};
+use crate::resp::Args;
 use crate::session::{Pause, state};
 
 pub const HANDLERS: &[(&str, SessionRun)] = &[
-    ("client|caching", SessionRun::Home(caching)),
+    ("client|caching", SessionRun::Home(tracking::caching)),
     ("client|getname", SessionRun::Home(getname)),
-    ("client|getredir", SessionRun::Home(getredir)),
+    ("client|getredir", SessionRun::Home(tracking::getredir)),
     ("client|help", SessionRun::Home(help)),
     ("client|id", SessionRun::Home(id)),
     ("client|info", SessionRun::Home(client_list::info)),
@@ -22,8 +22,8 @@ pub const HANDLERS: &[(&str, SessionRun)] = &[
     ("client|reply", SessionRun::Home(reply)),
     ("client|setinfo", SessionRun::Home(setinfo)),
     ("client|setname", SessionRun::Home(setname)),
-    ("client|tracking", SessionRun::Home(tracking)),
-    ("client|trackinginfo", SessionRun::Home(trackinginfo)),
+    ("client|tracking", SessionRun::Home(tracking::tracking)),
+    ("client|trackinginfo", SessionRun::Home(tracking::trackinginfo)),
     ("client|unblock", SessionRun::Threads(unblock_part, unblock_merge)),
     ("client|unpause", SessionRun::Home(unpause)),
 ];
@@ -170,53 +170,5 @@ fn unblock_part(threads: &mut Threads<'_>, args: Args<'_>, out: &mut Vec<u8>) {
 fn unblock_merge(c: &mut Caller<'_>, args: Args<'_>, payloads: &[&[u8]]) -> Result<(), Error> {
     unblock_args(args)?;
     c.reply.integer(payloads.iter().map(|p| p.len() as i64).sum());
-    Ok(())
-}
-
-/// Arguments are checked as Redis does; turning it on is refused, since no invalidation would come.
-fn tracking(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
-    let mut at = 3;
-    while let Some(option) = args.get(at) {
-        let more = at + 1 < args.len();
-        at += match &option.to_ascii_lowercase()[..] {
-            b"redirect" if more => {
-                num::parse_i64(args.at(at + 1)).ok_or(Error::NotInteger)?;
-                2
-            }
-            b"prefix" if more => 2,
-            b"bcast" | b"optin" | b"optout" | b"noloop" => 1,
-            _ => return Err(Error::Syntax),
-        };
-    }
-    if on_or_off(args.at(2))? {
-        return Err(Error::text(
-            "ERR CLIENT TRACKING ON is not available: invalidation of client-side caches is not built yet",
-        ));
-    }
-    c.reply.ok();
-    Ok(())
-}
-
-fn caching(_: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
-    Err(Error::text(
-        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
-    ))
-}
-
-fn getredir(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
-    c.reply.integer(-1);
-    Ok(())
-}
-
-fn trackinginfo(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
-    let reply: &mut Reply<'_> = &mut c.reply;
-    reply.map(3);
-    reply.bulk(b"flags");
-    reply.set(1);
-    reply.bulk(b"off");
-    reply.bulk(b"redirect");
-    reply.integer(-1);
-    reply.bulk(b"prefixes");
-    reply.array(0);
     Ok(())
 }

@@ -42,10 +42,15 @@ pub fn line(session: &Session, table: &CommandTable, now: Millis, asking: Option
         (state::SUBSCRIBED, 'P'),
         (state::MULTI, 'x'),
         (state::PAUSED | state::BLOCKED, 'b'),
+        (state::TRACKING, 't'),
         (state::CLOSING, 'c'),
     ] {
         if session.is(bit) {
             flags.push(letter);
+        }
+        if let Some(tracking) = session.tracking.as_ref().filter(|_| bit == state::TRACKING) {
+            flags.extend(tracking.broken.then_some('R'));
+            flags.extend(tracking.broadcast.then_some('B'));
         }
     }
     if session.peer.unix {
@@ -98,8 +103,9 @@ pub fn line(session: &Session, table: &CommandTable, now: Millis, asking: Option
     );
     let _ = write!(
         line,
-        " cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+        " cmd={} user=default redir={} resp={} lib-name={} lib-ver={}",
         session.last_command.map_or("NULL", |id| table.row(id).full_name.as_str()),
+        session.tracking.as_ref().map_or(-1, |t| t.redirect as i64),
         if session.proto == Proto::Resp3 { 3 } else { 2 },
         text(&session.lib_name),
         text(&session.lib_ver),

@@ -141,6 +141,7 @@ fn facts(c: &Caller<'_>, mut keyspace: ShardFacts, with_latencies: bool) -> Fact
     take(&mut keyspace.hits, baseline.keyspace.hits);
     take(&mut keyspace.misses, baseline.keyspace.misses);
     take(&mut keyspace.expired, baseline.keyspace.expired);
+    take(&mut keyspace.expired_fields, baseline.keyspace.expired_fields);
     take(&mut keyspace.expire_cycles_capped, baseline.keyspace.expire_cycles_capped);
     take(&mut keyspace.lazyfreed, baseline.keyspace.lazyfreed);
     Facts {
@@ -169,6 +170,9 @@ fn facts(c: &Caller<'_>, mut keyspace: ShardFacts, with_latencies: bool) -> Fact
                     })
                     .sum(),
             ),
+            tracking_keys: keyspace.tracked_keys,
+            tracking_items: keyspace.tracked_items,
+            tracking_prefixes: node.trackers.prefixes(),
             pubsub_channels: node.registry.count(Subject::Channel),
             pubsub_patterns: node.registry.count(Subject::Pattern),
             pubsubshard_channels: node.registry.count(Subject::ShardChannel),
@@ -233,6 +237,7 @@ fn clients(c: &Caller<'_>) -> ClientFacts {
         in_timeout_table: c.node.sum(|t| t.in_timeout_table.get()),
         watching: c.node.sum(|t| t.watching.get()),
         pubsub: c.node.sum(|t| t.subscribed.get()),
+        tracking: c.node.trackers.clients(),
         ..ClientFacts::default()
     }
 }

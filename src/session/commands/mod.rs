@@ -12,6 +12,9 @@ mod latency;
 pub mod pubsub;
 mod server;
 mod slowlog;
+mod tracking;
+
+pub use tracking::end as end_tracking;
 
 use super::{Control, Node, Session, Sessions, Subject};
 use crate::base::{Millis, ShardId};

@@ -108,7 +108,9 @@ impl Generator {
             if let Some(parent) = row.parent {
                 name.insert(0, table.spec(parent).name);
             }
-            let weight = weight(&full_name, !row.spec.keys.is_empty());
+            let blocks = row.spec.has(flag::BLOCKING) && !full_name.starts_with("xread");
+            // What waits takes time, its own and everybody's.
+            let weight = if blocks { 3 } else { weight(&full_name, !row.spec.keys.is_empty()) };
             choices.push(Choice {
                 name,
                 args: row.spec.args,

@@ -196,7 +196,7 @@ pub fn double(command: &str, name: &str, rng: &mut Rng) -> Option<Bytes> {
         "longitude" => within(if beyond { 400 } else { 179 }, rng),
         "latitude" => within(if beyond { 200 } else { 84 }, rng),
         "radius" | "width" | "height" => Some((rng.below(9) * 1000).to_string().into_bytes()),
-        "timeout" => word(rng, &["0.01", "0.002", "0.1", "-1", "x"]),
+        "timeout" => word(rng, &["0.01", "0.002", "0.001", "-1", "x"]),
         _ if rng.chance(70) && !command.ends_with("float") => {
             Some(rng.range(-5, 12).to_string().into_bytes())
         }

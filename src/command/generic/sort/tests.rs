@@ -62,9 +62,31 @@ fn keys_made_from_patterns_lie_anywhere() {
                 ("LRANGE d 0 -1", "*2 $0  $4 four"),
                 ("SORT nope STORE d", ":0"),
                 ("EXISTS d", ":0"),
+                ("HSET h_1 f 9 g one", ":2"),
+                ("HSET h_2 f 8", ":1"),
+                ("SORT l BY h_*->f GET # GET h_*->g LIMIT 2 9", "*4 $1 2 $-1 $1 1 $3 one"),
+                ("SORT l BY h_* DESC", "*4 $1 4 $1 3 $1 2 $1 1"),
+                ("SORT l BY w_*->f GET h_*->", "*4 $-1 $-1 $-1 $-1"),
             ],
         );
     }
+}
+
+#[test]
+fn a_sorted_set_has_an_order_of_its_own() {
+    expect(
+        &mut Bench::new(),
+        &[
+            ("ZADD z 1 30 2 4 3 100 4 20", ":4"),
+            ("SORT z", "*4 $1 4 $2 20 $2 30 $3 100"),
+            ("SORT z BY nosort", "*4 $2 30 $1 4 $3 100 $2 20"),
+            ("SORT z BY nosort DESC", "*4 $2 20 $3 100 $1 4 $2 30"),
+            ("SORT z BY nosort LIMIT 1 2", "*2 $1 4 $3 100"),
+            ("SORT z BY nosort DESC LIMIT 1 2", "*2 $3 100 $1 4"),
+            ("SORT z BY nosort LIMIT 4 2", "*0"),
+            ("SORT z BY nosort DESC LIMIT 0 0", "*0"),
+        ],
+    );
 }
 
 #[test]
