@@ -143,8 +143,8 @@ fn clients(facts: &Facts, out: &mut Lines<'_>) {
         ("watching_clients", c.watching),
         ("clients_in_timeout_table", c.in_timeout_table),
         ("total_watched_keys", facts.keyspace.watched_keys),
-        ("total_blocking_keys", c.blocking_keys),
-        ("total_blocking_keys_on_nokey", c.blocking_keys_on_nokey),
+        ("total_blocking_keys", facts.keyspace.blocking_keys),
+        ("total_blocking_keys_on_nokey", facts.keyspace.blocking_keys_on_nokey),
     ]);
 }
 

@@ -22,6 +22,9 @@ pub struct ShardFacts {
     /// Watchers are counted where their keys are: one that watches keys of two shards counts twice.
     pub watching_clients: u64,
     pub watched_keys: u64,
+    /// Keys that clients wait for, and those of them whose deletion would wake somebody.
+    pub blocking_keys: u64,
+    pub blocking_keys_on_nokey: u64,
     pub lazyfree_pending: u64,
     pub lazyfreed: u64,
     /// Keys in the table of CLIENT TRACKING, and pairs of key and client.
@@ -52,12 +55,13 @@ impl DbFacts {
     }
 }
 
-const COUNTERS: usize = 12;
+const COUNTERS: usize = 14;
 const DB_BYTES: usize = 5 * 8 + 16;
 
 impl ShardFacts {
     pub fn of(keyspace: &Keyspace) -> ShardFacts {
         let (watching_clients, watched_keys) = keyspace.watch.counts();
+        let (blocking_keys, on_nokey) = keyspace.blocked.counts();
         let (tracked_keys, tracked_items) = keyspace.tracking.counts();
         let stats = &keyspace.stats;
         let dbs = (0..keyspace.databases()).filter(|i| !keyspace.db(*i).is_empty()).map(|i| {
@@ -81,6 +85,8 @@ impl ShardFacts {
             dirty: stats.dirty,
             watching_clients: watching_clients as u64,
             watched_keys: watched_keys as u64,
+            blocking_keys: blocking_keys as u64,
+            blocking_keys_on_nokey: on_nokey as u64,
             lazyfree_pending: keyspace.lazyfree_pending() as u64,
             lazyfreed: stats.lazyfreed,
             tracked_keys: tracked_keys as u64,
@@ -173,6 +179,8 @@ impl ShardFacts {
             self.dirty,
             self.watching_clients,
             self.watched_keys,
+            self.blocking_keys,
+            self.blocking_keys_on_nokey,
             self.lazyfree_pending,
             self.lazyfreed,
             self.tracked_keys,
@@ -190,6 +198,8 @@ impl ShardFacts {
             &mut self.dirty,
             &mut self.watching_clients,
             &mut self.watched_keys,
+            &mut self.blocking_keys,
+            &mut self.blocking_keys_on_nokey,
             &mut self.lazyfree_pending,
             &mut self.lazyfreed,
             &mut self.tracked_keys,

@@ -184,9 +184,11 @@ impl BlockedTable {
         self.len == 0
     }
 
-    /// Keys that somebody waits for (INFO `total_blocking_keys`).
-    pub fn keys(&self) -> usize {
-        self.queues.iter().map(HashMap::len).sum()
+    /// Keys that somebody waits for, and those of them whose deletion somebody minds (INFO
+    /// `total_blocking_keys`, `total_blocking_keys_on_nokey`).
+    pub fn counts(&self) -> (usize, usize) {
+        let queues = || self.queues.iter().flat_map(HashMap::values);
+        (queues().count(), queues().filter(|queue| queue.minding > 0).count())
     }
 
     /// Whether the command that has just run left something to do here.
@@ -377,7 +379,7 @@ mod tests {
     fn waiters_of_a_key_come_in_order_and_those_that_are_over_are_dropped() {
         let mut table = BlockedTable::default();
         let waiters: Vec<_> = (0..4).map(|client| add(&mut table, client, &["a", "b", "a"])).collect();
-        assert_eq!((table.len, table.keys()), (8, 2));
+        assert_eq!((table.len, table.counts()), (8, (2, 0)));
         assert!(waiters[0].cancel() && waiters[1].serve() && !waiters[1].cancel());
         let (next, index) = table.next(0, b"b", 0).unwrap();
         assert_eq!((next.asker.seat.client, index), (2, 1));
@@ -386,7 +388,7 @@ mod tests {
         assert!(table.next(0, b"b", next.arrival()).is_none());
         assert_eq!(table.len, 6);
         waiters.iter().for_each(|w| table.forget(w));
-        assert!(table.is_empty() && table.keys() == 0);
+        assert!(table.is_empty() && table.counts() == (0, 0));
     }
 
     #[test]

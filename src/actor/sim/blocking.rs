@@ -24,6 +24,8 @@ struct Crowd {
     pushed: Vec<String>,
     /// What clients that have left had received.
     gone: Vec<(Client, HashSet<usize>)>,
+    /// Producers that were killed: some of what they sent may never have arrived.
+    killed: HashSet<usize>,
     leave: bool,
 }
 
@@ -38,7 +40,7 @@ impl Crowd {
     }
 
     fn produce(&mut self, choice: &mut Choice, who: usize) {
-        let times = 1 + choice.below(3);
+        let times = 1 + choice.below(2);
         let elements: Vec<String> = (0..times).map(|_| self.element(who)).collect();
         let client = &mut self.clients[who];
         match choice.below(4) {
@@ -95,7 +97,8 @@ impl Crowd {
                 client.send(&["BLMOVE", &keys[0], &queue(choice), "LEFT", "RIGHT", timeout]);
                 self.moves[who].insert(client.expected - 1);
             }
-            7 => {
+            // What a client that leaves popped like this is lost with it, as in Redis.
+            7 if !self.leave => {
                 client.send(&["MULTI"]);
                 client.send(&["BLPOP", &keys[0], "0"]);
                 client.send(&["BLPOP", &queue(choice), "0"]);
@@ -103,7 +106,9 @@ impl Crowd {
             }
             8 => {
                 client.send(&["CLIENT", "UNBLOCK", &choice.below(20).to_string()]);
-                client.send(&["LPOP", &keys[0]]);
+                if !self.leave {
+                    client.send(&["LPOP", &keys[0]]);
+                }
             }
             _ => client.send(&["PING"]),
         }
@@ -212,6 +217,7 @@ pub(super) fn run(seed: u64, shards: ShardId, journaling: bool) -> World {
         moves: vec![HashSet::new(); count],
         pushed: Vec::new(),
         gone: Vec::new(),
+        killed: HashSet::new(),
         leave: seed % 3 != 0,
     };
     let mut told: Vec<String> = Vec::new();
@@ -220,7 +226,10 @@ pub(super) fn run(seed: u64, shards: ShardId, journaling: bool) -> World {
         let mut choice = world.choice.clone();
         crowd.clients[who].read();
         if who < PRODUCERS {
-            crowd.produce(&mut choice, who);
+            // Those who consume shall have to wait.
+            if choice.one_in(2) {
+                crowd.produce(&mut choice, who);
+            }
         } else if crowd.clients[who].expected - crowd.clients[who].got < 6 {
             crowd.consume(&mut choice, who);
         }
@@ -237,8 +246,7 @@ pub(super) fn run(seed: u64, shards: ShardId, journaling: bool) -> World {
                 world.close(&mut leaving);
                 crowd.gone.push((leaving, std::mem::take(&mut crowd.moves[who])));
             } else {
-                let killed = std::mem::replace(&mut crowd.clients[who], world.connect());
-                crowd.gone.push((killed, std::mem::take(&mut crowd.moves[who])));
+                replace_killed(&mut world, &mut crowd);
             }
         }
         if journaling && world.choice.one_in(20) {
@@ -275,6 +283,7 @@ fn replace_killed(world: &mut World, crowd: &mut Crowd) {
     for who in 0..crowd.clients.len() {
         if !crowd.clients[who].open {
             let killed = std::mem::replace(&mut crowd.clients[who], world.connect());
+            crowd.killed.insert(who);
             crowd.gone.push((killed, std::mem::take(&mut crowd.moves[who])));
         }
     }
@@ -306,10 +315,9 @@ fn check_elements(world: &mut World, crowd: &Crowd) {
     }
     for element in &crowd.pushed {
         let found = places.get(element).map_or(0, Vec::len);
-        // A killed producer's commands may never have arrived.
-        let sent = !crowd.gone.iter().any(|(client, _)| !client.sending.is_empty()) || found > 0;
-        assert!(found == 1 || !sent, "{element} is in {:?}", places.get(element));
-        assert!(found <= 1, "{element} is in {:?}", places.get(element));
+        let producer: usize = element.split(':').nth(1).unwrap().parse().unwrap();
+        let may_miss = crowd.killed.contains(&producer);
+        assert!(found == 1 || found == 0 && may_miss, "{element} is in {:?}", places.get(element));
     }
 }
 
@@ -366,7 +374,7 @@ fn planted_bugs_are_caught() {
     let missed: Vec<Canary> = Canary::BLOCKING
         .into_iter()
         .filter(|canary| {
-            let caught = (0..60u64).any(|seed| {
+            let caught = (0..120u64).any(|seed| {
                 plant(Some(*canary));
                 let shards = [2, 3, 4][seed as usize % 3];
                 std::panic::catch_unwind(|| run(seed, shards, true)).is_err()
