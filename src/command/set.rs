@@ -9,7 +9,7 @@ mod basic;
 mod draw;
 mod scan;
 
-use super::debug::{Digest, rdb_length_length, rdb_string_length, sha1, xor};
+use super::debug::{Digest, rdb_length_length, rdb_string_length, xor_hashed};
 use super::{CommandSpec, Error, Exec};
 use crate::keyspace::{Keys, WrongType};
 use crate::resp::Reply;
@@ -68,7 +68,7 @@ fn reply_member(reply: &mut Reply<'_>, member: Item<'_>) {
 /// Mixes the members into DEBUG DIGEST, in whatever order.
 pub(super) fn mix_digest(set: &Set, digest: &mut Digest) {
     let mut digits = itoa::Buffer::new();
-    set.iter().for_each(|member| xor(digest, &sha1(member.text(&mut digits))));
+    set.iter().for_each(|member| xor_hashed(digest, member.text(&mut digits)));
 }
 
 /// Bytes in an RDB file, uncompressed (DEBUG OBJECT).
