@@ -68,7 +68,7 @@ fn subtract<'a>(sets: &[Option<&'a Set>], hasher: RandomState, mut visit: impl F
             return;
         }
     }
-    first.iter().filter(|member| left.contains(&Member::of(*member))).for_each(|member| visit(member));
+    first.iter().filter(|member| left.contains(&Member::of(*member))).for_each(visit);
 }
 
 /// A member by what it says, however its set holds it.
@@ -407,7 +407,7 @@ mod tests {
                 hasher: RandomState::with_seeds(1, 2, 3, 4),
             });
             // Some members are numbers, some are not.
-            let name = |n: u32| if n % 3 == 0 { format!("m{n}") } else { n.to_string() }.into_bytes();
+            let name = |n: u32| if n.is_multiple_of(3) { format!("m{n}") } else { n.to_string() }.into_bytes();
             let (mut sets, mut models) = (Vec::new(), Vec::new());
             for (content, form) in contents {
                 let model: Option<BTreeSet<Vec<u8>>> = content.map(|c| c.into_iter().map(name).collect());
