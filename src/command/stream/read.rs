@@ -453,7 +453,7 @@ pub(in crate::command) fn read_or_wait(
     Ok(None)
 }
 
-const STREAMS: Arg = block("streams", &[key("key", 0).many(), string("ID").many()]).token("STREAMS");
+const STREAMS: Arg = block("streams", &[key("key", 0).many(), string("id").many()]).token("STREAMS");
 
 const fn keys_from(from: i32) -> KeySpec {
     KeySpec {
