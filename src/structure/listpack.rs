@@ -686,8 +686,9 @@ mod tests {
             }
             prop_assert_eq!(Listpack::from_elements(list.elements()), Some(list.clone()));
             let mut extended = Listpack::new();
-            extended.extend(list.iter().take(3));
-            extended.extend(list.iter().skip(3));
+            let items: Vec<Item<'_>> = list.iter().collect();
+            extended.extend(items.iter().copied().take(3));
+            extended.extend(items.iter().copied().skip(3));
             prop_assert_eq!(&extended, &list);
             let mut at = list.first();
             for text in &model {

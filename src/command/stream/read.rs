@@ -159,8 +159,7 @@ impl<'a> Read<'a> {
         let mut served = 0;
         for at in 0..self.len() {
             let key = self.key(at);
-            let Some(stream) = x.keys.read_as::<Stream>(key)? else { continue };
-            let after = self.after(at, Some(stream))?;
+            let after = self.after(at, x.keys.view_as::<Stream>(key)?)?;
             served += self.how.serve(x, key, after)? as usize;
         }
         match served {
@@ -171,8 +170,8 @@ impl<'a> Read<'a> {
         Ok(true)
     }
 
-    /// What to wait for when nothing was found. Resolves `$`, so it belongs to the same command.
-    #[allow(dead_code)] // for whoever lets clients wait
+    /// What to wait for when nothing was found; none without BLOCK. Resolves `$`, so it belongs to the
+    /// same command.
     fn wait(&self, keys: &mut Keys<'_>) -> Result<Option<ReadWait>, Error> {
         /// Who waited is not sent a whole stream unasked.
         const COUNT: usize = 1000;
@@ -355,7 +354,7 @@ impl<'a> Delivery<'a> {
 
     /// The consumer's pending entries behind this id once more; those that were deleted meanwhile as ids
     /// without fields. How many.
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments)] // the parts of one delivery, borrowed one by one
     fn send_pending(
         self,
         entries: &Entries,
@@ -427,15 +426,34 @@ fn xreadgroup(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn read(x: &mut Exec<'_>, args: Args<'_>, grouped: bool) -> Result<(), Error> {
-    let read = Read::parse(args, grouped, x.keys.now)?;
-    read.check(&mut x.keys, |_| {})?;
-    if !read.serve(x)? {
+    // Nobody lets clients wait yet: whoever would is answered as if the time had passed.
+    if read_or_wait(x, args, grouped)?.is_some() {
         x.reply.null_array();
     }
     Ok(())
 }
 
-const STREAMS: Arg = block("streams", &[key("key", 0).many(), string("ID").many()]).token("STREAMS");
+/// XREAD, or XREADGROUP if `grouped`: answers, or tells what the client is to wait for and writes nothing.
+pub(in crate::command) fn read_or_wait(
+    x: &mut Exec<'_>,
+    args: Args<'_>,
+    grouped: bool,
+) -> Result<Option<ReadWait>, Error> {
+    let read = Read::parse(args, grouped, x.keys.now)?;
+    read.check(&mut x.keys, |_| {})?;
+    if read.serve(x)? {
+        return Ok(None);
+    }
+    if !x.client.in_transaction
+        && let Some(wait) = read.wait(&mut x.keys)?
+    {
+        return Ok(Some(wait));
+    }
+    x.reply.null_array();
+    Ok(None)
+}
+
+const STREAMS: Arg = block("streams", &[key("key", 0).many(), string("id").many()]).token("STREAMS");
 
 const fn keys_from(from: i32) -> KeySpec {
     KeySpec {
