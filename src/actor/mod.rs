@@ -239,8 +239,8 @@ impl Actor {
         key
     }
 
-    /// A connection has ended, whoever ended it. Answers still under way find nobody.
-    /// Nothing that they popped is lost: it goes back, or, if a send is under way that may have taken it,
+    /// A connection has ended, whoever ended it. Answers still under way find nobody; what they popped is
+    /// not lost: it goes back, or, if a send is under way that may have taken it,
     /// its fate is left to `resolve`.
     pub fn closed(&mut self, key: usize) -> Option<Doubt> {
         let mut session = self.sessions.try_remove(key)?;

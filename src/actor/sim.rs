@@ -700,7 +700,6 @@ fn planted_bugs_are_caught() {
                 plant(Some(*canary));
                 let shards = [2, 3, 4][seed as usize % 3];
                 std::panic::catch_unwind(|| run(seed, shards, true)).is_err()
-                    || std::panic::catch_unwind(|| blocking::run(seed, shards, true)).is_err()
             });
             plant(None);
             !caught

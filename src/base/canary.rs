@@ -25,16 +25,20 @@ pub enum Canary {
 }
 
 impl Canary {
-    pub const ALL: [Canary; 9] = [
+    /// Those that the simulation of clients that wait must find.
+    pub const BLOCKING: [Canary; 4] = [
+        Canary::ServeWithoutAsking,
+        Canary::HoldServesNobody,
+        Canary::WaiterNotForgotten,
+        Canary::NothingPutBack,
+    ];
+    /// The others.
+    pub const ALL: [Canary; 5] = [
         Canary::LocalBeforeInbox,
         Canary::FragmentAlone,
         Canary::ReturnedUnjournaled,
         Canary::ReplyBeforeJournal,
         Canary::BorrowOverInbox,
-        Canary::ServeWithoutAsking,
-        Canary::HoldServesNobody,
-        Canary::WaiterNotForgotten,
-        Canary::NothingPutBack,
     ];
 }
 

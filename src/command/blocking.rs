@@ -73,11 +73,8 @@ pub fn holds<C: Collection>(keys: &Keys<'_>, wait: &Wait, index: usize) -> Ready
 /// Whether a command whose row says BLOCKING may wait, given its arguments: XREAD only does with BLOCK.
 pub fn may_wait(name: &str, args: Args<'_>) -> bool {
     match name {
-        "xread" | "xreadgroup" => args
-            .iter()
-            .skip(1)
-            .take_while(|a| !a.eq_ignore_ascii_case(b"streams"))
-            .any(|a| a.eq_ignore_ascii_case(b"block")),
+        // A key or group of that name does no harm.
+        "xread" | "xreadgroup" => args.iter().skip(1).any(|a| a.eq_ignore_ascii_case(b"block")),
         _ => true,
     }
 }

@@ -15,10 +15,6 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-// For whoever lets a client wait.
-#[allow(unused_imports)]
-pub(in crate::command) use read::{After, ReadWait, read_or_wait, serve_waiting};
-
 use super::debug::{Digest, mix, rdb_length_length, rdb_string_length};
 use super::{CommandSpec, Error};
 use crate::base::num::parse_u64_lenient;

@@ -446,6 +446,13 @@ impl<'a> Keys<'a> {
         }
     }
 
+    /// Makes a key ready for those who wait for it, whose watchers do not count what has happened as a change
+    /// (XGROUP DESTROY).
+    pub fn stirred(&mut self, key: &[u8]) {
+        let db = self.db;
+        self.owner(key).blocked.touch(db, key);
+    }
+
     /// The command has found nothing: its client is to wait. The handler writes no reply.
     pub fn wait(&mut self, wait: Wait) {
         self.here().blocked.want(wait);

@@ -45,7 +45,7 @@ fn unite<'a>(sets: &[Option<&'a Set>], hasher: RandomState, mut visit: impl FnMu
 }
 
 /// Visits the members of the first set that are in no other.
-fn subtract<'a>(sets: &[Option<&'a Set>], hasher: RandomState, mut visit: impl FnMut(Item<'a>)) {
+fn subtract<'a>(sets: &[Option<&'a Set>], hasher: RandomState, visit: impl FnMut(Item<'a>)) {
     let Some((Some(first), others)) = sets.split_first() else { return };
     let mut others: Vec<&Set> = others.iter().flatten().copied().collect();
     if others.iter().any(|other| std::ptr::eq(*other, *first)) {

@@ -108,6 +108,8 @@ fn destroy(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     if let Some(group) = group {
         x.keys.bury(key, Stream::of_group(group).into_object());
         x.keys.count_changes(key, 1);
+        // Who waits for the group is told that it is gone.
+        x.keys.stirred(key);
         x.keys.event(EventClasses::STREAM, "xgroup-destroy", key);
     }
     Ok(())

@@ -1,8 +1,8 @@
 //! XREAD and XREADGROUP: what is new in some streams, for one client or for a group of them.
 //!
 //! A `Read` is the parsed command; it is checked against all its keys before any of them is read. When
-//! it finds nothing and may wait, what it waits for is a `ReadWait`, in which `$` has become an id; who
-//! lets clients wait has it served key by key (`serve_waiting`). The waiting itself is not done here.
+//! it finds nothing and may wait, `$` becomes an id, and the command runs again for each key that has
+//! something new.
 //!
 //! A group's progress is journaled as what it came to (see `journal`), also when a consumer reads its
 //! own pending entries again: that counts deliveries.
@@ -14,14 +14,14 @@ use crate::base::num::parse_i64;
 use crate::command::spec::*;
 use crate::command::{Error, Exec};
 use crate::config::EventClasses;
-use crate::keyspace::Keys;
-use crate::resp::{Args, Reply};
+use crate::keyspace::{Keys, Ready, Wait, WaitKey};
+use crate::resp::{Args, ArgsBuf, Reply};
 use crate::structure::Stream;
 use crate::structure::stream::{ConsumerNo, Entries, Group as ReadGroup, Pending, StreamId};
 
 /// What of a stream is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::command) enum After {
+enum After {
     /// Entries behind this one; for a group, those of them that the consumer has pending.
     Id(StreamId),
     /// `>`: entries the group has not delivered yet.
@@ -47,19 +47,6 @@ struct Read<'a> {
     block_ms: Option<u64>,
     /// As many keys as ids, the ids behind the keys.
     streams: Args<'a>,
-}
-
-/// What a client waits for, to be kept while its command is long gone.
-#[derive(Clone, PartialEq, Debug)]
-pub(in crate::command) struct ReadWait {
-    /// 0: without end.
-    pub block_ms: u64,
-    /// Group and consumer.
-    pub reader: Option<(Box<[u8]>, Box<[u8]>)>,
-    pub noack: bool,
-    /// How many entries at most.
-    pub count: usize,
-    pub streams: Vec<(Box<[u8]>, After)>,
 }
 
 impl<'a> Read<'a> {
@@ -170,22 +157,71 @@ impl<'a> Read<'a> {
         Ok(true)
     }
 
-    /// What to wait for when nothing was found; none without BLOCK. Resolves `$`, so it belongs to the
-    /// same command.
-    fn wait(&self, keys: &mut Keys<'_>) -> Result<Option<ReadWait>, Error> {
+    /// Lets the client wait, if it said so and may. `name` is that of its command.
+    fn wait(&self, x: &mut Exec<'_>, name: &[u8]) -> Result<(), Error> {
         /// Who waited is not sent a whole stream unasked.
         const COUNT: usize = 1000;
-        let Some(block_ms) = self.block_ms else { return Ok(None) };
+        let Some(block_ms) = self.block_ms.filter(|_| !x.client.in_transaction) else {
+            x.reply.null_array();
+            return Ok(());
+        };
+        // This belongs to the same command: `$` is what the stream ends with now.
         let mut afters = Vec::with_capacity(self.len());
-        self.check(keys, |after| afters.push(after))?;
-        let streams = afters.into_iter().enumerate().map(|(at, after)| (self.key(at).into(), after));
-        Ok(Some(ReadWait {
-            block_ms,
-            reader: self.how.reader.map(|(group, consumer)| (group.into(), consumer.into())),
-            noack: self.how.noack,
-            count: if self.how.count == 0 { COUNT } else { self.how.count },
-            streams: streams.collect(),
-        }))
+        self.check(&mut x.keys, |after| afters.push(after))?;
+        let keys = afters.into_iter().enumerate().map(|(at, after)| {
+            let extra = match after {
+                After::New => b">".as_slice().into(),
+                After::Id(id) => id.to_string().into_bytes().into(),
+            };
+            WaitKey { key: self.key(at).into(), extra: Some(extra) }
+        });
+        let mut head: ArgsBuf = [name].into_iter().collect();
+        if let Some((group, consumer)) = self.how.reader {
+            [b"GROUP", group, consumer].iter().for_each(|word| head.push(word));
+        }
+        if self.how.noack {
+            head.push(b"NOACK");
+        }
+        let count = if self.how.count == 0 { COUNT } else { self.how.count };
+        let mut digits = itoa::Buffer::new();
+        [b"COUNT", digits.format(count).as_bytes(), b"STREAMS"].iter().for_each(|word| head.push(word));
+        let since = x.keys.now;
+        let wait = Wait {
+            since,
+            deadline: (block_ms > 0).then(|| since.saturating_add(block_ms)),
+            keys: keys.collect(),
+            head,
+            tail: ArgsBuf::new(),
+            destination: None,
+            minds_deletion: self.how.reader.is_some(),
+            ready: if self.how.reader.is_some() { new_for_group } else { new_for_client },
+        };
+        x.keys.wait(wait);
+        Ok(())
+    }
+}
+
+/// Whether a stream has entries behind the id that a client waits with.
+fn new_for_client(keys: &Keys<'_>, wait: &Wait, index: usize) -> Ready {
+    let WaitKey { key, extra } = &wait.keys[index];
+    let after = extra.as_deref().and_then(|id| parse_id(id, 0).ok());
+    match (keys.view_as::<Stream>(key), after) {
+        (Ok(Some(stream)), Some(after)) if stream.entries().top_id() > Some(after) => Ready::Yes,
+        _ => Ready::No,
+    }
+}
+
+/// Whether a stream has entries that a group has not delivered, and whether both are still there.
+fn new_for_group(keys: &Keys<'_>, wait: &Wait, index: usize) -> Ready {
+    // The name is behind the command's and GROUP.
+    let name = wait.head.as_args().at(2);
+    let Ok(Some(stream)) = keys.view_as::<Stream>(&wait.keys[index].key) else {
+        return Ready::Gone("UNBLOCKED the stream key no longer exists");
+    };
+    match stream.groups().get(name) {
+        None => Ready::Gone("NOGROUP the consumer group this client was blocked on no longer exists"),
+        Some(group) if stream.entries().top_id() > Some(group.last_id) => Ready::Yes,
+        Some(_) => Ready::No,
     }
 }
 
@@ -213,34 +249,6 @@ fn parse_timeout(text: &[u8], now: Millis) -> Result<u64, Error> {
 fn streams_at(args: Args<'_>) -> Option<usize> {
     let read = Read::parse(args, true, 0).ok()?;
     Some(args.len() - read.streams.len() - 1)
-}
-
-/// Serves one of the streams a client waits for, at that key, as Redis does once it has new entries.
-/// False if it goes on waiting, and then nothing was written. An error is its answer too: the group or,
-/// for a group, the stream is gone.
-#[allow(dead_code)] // for whoever lets clients wait
-pub(in crate::command) fn serve_waiting(x: &mut Exec<'_>, wait: &ReadWait, at: usize) -> Result<bool, Error> {
-    let Some((key, after)) = wait.streams.get(at) else { return Ok(false) };
-    let reader = wait.reader.as_ref().map(|(group, consumer)| (&**group, &**consumer));
-    match (x.keys.read_as::<Stream>(key), reader) {
-        (Ok(Some(stream)), Some((group, _))) if stream.groups().get(group).is_none() => {
-            return Err(Error::text(
-                "NOGROUP the consumer group this client was blocked on no longer exists",
-            ));
-        }
-        (Ok(Some(_)), _) => {}
-        (_, Some(_)) => return Err(Error::text("UNBLOCKED the stream key no longer exists")),
-        (_, None) => return Ok(false),
-    }
-    let mark = x.reply.mark();
-    let how = Delivery { reader, count: wait.count, noack: wait.noack };
-    let served = how.serve(x, key, *after)?;
-    match served {
-        false => {}
-        true if x.reply.is_resp3() => x.reply.map_at(mark, 1),
-        true => x.reply.array_at(mark, 1),
-    }
-    Ok(served)
 }
 
 /// What a delivery to a group did, for the journal.
@@ -426,31 +434,12 @@ fn xreadgroup(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn read(x: &mut Exec<'_>, args: Args<'_>, grouped: bool) -> Result<(), Error> {
-    // Nobody lets clients wait yet: whoever would is answered as if the time had passed.
-    if read_or_wait(x, args, grouped)?.is_some() {
-        x.reply.null_array();
-    }
-    Ok(())
-}
-
-/// XREAD, or XREADGROUP if `grouped`: answers, or tells what the client is to wait for and writes nothing.
-pub(in crate::command) fn read_or_wait(
-    x: &mut Exec<'_>,
-    args: Args<'_>,
-    grouped: bool,
-) -> Result<Option<ReadWait>, Error> {
     let read = Read::parse(args, grouped, x.keys.now)?;
     read.check(&mut x.keys, |_| {})?;
     if read.serve(x)? {
-        return Ok(None);
+        return Ok(());
     }
-    if !x.client.in_transaction
-        && let Some(wait) = read.wait(&mut x.keys)?
-    {
-        return Ok(Some(wait));
-    }
-    x.reply.null_array();
-    Ok(None)
+    read.wait(x, args.at(0))
 }
 
 const STREAMS: Arg = block("streams", &[key("key", 0).many(), string("id").many()]).token("STREAMS");
