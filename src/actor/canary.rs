@@ -14,9 +14,14 @@ pub enum Canary {
     ReplyBeforeJournal,
     /// A borrower does not look whether work waits in the inbox of the shard it borrows.
     BorrowOverInbox,
+    /// UNSUBSCRIBE is answered before messages that were counted for the subscriber.
+    EarlyFarewell,
 }
 
 impl Canary {
+    /// What the simulation of pub/sub must catch.
+    pub const OF_MESSAGES: [Canary; 2] = [Canary::FragmentAlone, Canary::EarlyFarewell];
+
     pub const ALL: [Canary; 5] = [
         Canary::LocalBeforeInbox,
         Canary::FragmentAlone,

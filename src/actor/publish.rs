@@ -16,8 +16,8 @@
 //! Deliveries for this shard alone are written at once if nothing is before them. A key's events are
 //! published before its keyspace changes hands and before the command's reply leaves.
 
-use super::Actor;
 use super::invalidate::write_to;
+use super::{Actor, planted};
 use crate::base::ShardId;
 use crate::bridge::Places;
 use crate::command::CommandId;
@@ -288,7 +288,8 @@ impl Actor {
         // and comes first.
         let node = Arc::clone(&self.node);
         let mut places = Places::hold(&node.inboxes, std::iter::once(self.me as usize));
-        if matches!(run, SessionRun::Unsubscribe(_)) && !self.is_next(&places) {
+        let behind = matches!(run, SessionRun::Unsubscribe(_)) && !self.is_next(&places);
+        if behind && !planted!(EarlyFarewell) {
             let session = &mut self.sessions[key];
             session.set(state::GATED, true);
             let slot = session.pending.reserve(false);

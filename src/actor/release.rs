@@ -55,6 +55,9 @@ impl Actor {
             self.sleep_micros = self.node.sleeps_for(now_micros);
         }
         self.take_back_loan();
+        if self.node.trackers.news() != 0 {
+            self.limit_tracked();
+        }
     }
 
     /// Does the turn's work after harvest, up to the release of replies. True if there was any.
@@ -71,9 +74,6 @@ impl Actor {
         self.run_ready_holds();
         self.take_answers();
         self.expire_and_free(EXPIRE_PER_TURN, FREE_PER_TURN);
-        if self.node.trackers.news() != 0 {
-            self.limit_tracked();
-        }
         if !self.deferred.is_empty() {
             self.write_deferred();
         }
@@ -272,7 +272,9 @@ impl Actor {
     pub(super) fn close_now(&mut self, key: usize, asker: u64) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.set(state::CLOSING, true);
-        if session.id as u32 == asker as u32 {
+        let asks = session.id as u32 == asker as u32;
+        self.leave_modes(key);
+        if asks {
             self.note_output(key);
         } else {
             self.closing.push(key);
