@@ -576,10 +576,15 @@ impl Actor {
         }
     }
 
-    /// RESET ends what makes the server send by itself.
-    fn leave_modes(&mut self, key: usize) {
-        Actor::end_subscriptions(&self.node, self.me, key, &mut self.sessions[key]);
-        crate::session::commands::end_tracking(&self.node, &mut self.sessions[key]);
+    /// RESET ends what makes the server send by itself, and so does the end of a connection, as soon as it
+    /// is certain.
+    pub(super) fn leave_modes(&mut self, key: usize) {
+        let session = &mut self.sessions[key];
+        Actor::end_subscriptions(&self.node, self.me, key, session);
+        crate::session::commands::end_tracking(&self.node, session);
+        if session.is(state::CLOSING) {
+            self.node.clients.leave(session.id);
+        }
     }
 
     /// The driver sleeps for DEBUG SLEEP, after the command; it counts as the command's time.
@@ -592,6 +597,7 @@ impl Actor {
 
     pub(super) fn close_after_reply(&mut self, key: usize) {
         self.sessions[key].set(state::CLOSING, true);
+        self.leave_modes(key);
         self.note_output(key);
     }
 

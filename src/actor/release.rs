@@ -58,6 +58,9 @@ impl Actor {
         if !self.deadlines.is_empty() {
             self.end_waits();
         }
+        if self.node.trackers.news() != 0 {
+            self.limit_tracked();
+        }
     }
 
     /// Does the turn's work after harvest, up to the release of replies. True if there was any.
@@ -81,9 +84,6 @@ impl Actor {
         }
         if !self.unplaced.is_empty() {
             self.place_owed();
-        }
-        if self.node.trackers.news() != 0 {
-            self.limit_tracked();
         }
         if !self.deferred.is_empty() {
             self.write_deferred();
@@ -300,7 +300,9 @@ impl Actor {
         self.stop_waiting(key);
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.set(state::CLOSING, true);
-        if session.id as u32 == asker as u32 {
+        let asks = session.id as u32 == asker as u32;
+        self.leave_modes(key);
+        if asks {
             self.note_output(key);
         } else {
             self.closing.push(key);

@@ -1,9 +1,7 @@
 //! Streams as clients see them, and what the journal makes of them.
 
-use crate::command::Exec;
 use crate::command::testing::{Bench, START, expect, expect_journal};
-use crate::keyspace::{Keys, Reach};
-use crate::resp::{Proto, Reply};
+use crate::resp::Proto;
 use proptest::prelude::*;
 
 #[test]
