@@ -7,8 +7,7 @@ use super::publish::Answer;
 use super::{Actor, env, planted};
 use crate::base::ShardId;
 use crate::command::{CommandId, Merge, Run, flag};
-use crate::config::EventClasses;
-use crate::keyspace::{Keyspace, news};
+use crate::keyspace::Keyspace;
 use crate::resp::{Args, ArgsBuf, Proto, Reply};
 use crate::router::{self, Gather, Pieces, Plan, ShardSet};
 use crate::session::commands::SessionRun;
@@ -42,11 +41,6 @@ struct Program {
     db: usize,
     proto: Proto,
 }
-
-/// What commands tell of and a transaction tells of in the order of its commands. Keys expire when they
-/// do.
-const ORDERED_NEWS: u32 = news::BROADCAST
-    | (EventClasses::ALL | EventClasses::NEW) & !EventClasses::EXPIRED & !EventClasses::EVICTED;
 
 /// Per fragment of a gather: its shard and the commands that go there.
 type Parts = Vec<(ShardId, Vec<(Head, ArgsBuf)>)>;
@@ -204,8 +198,8 @@ impl Actor {
         let uncertain = !watched.as_slice().is_empty() || node.journal.is_on();
         independent &= !(publishes && uncertain && !node.registry.is_quiet());
         // Who listens to events of several shards hears them in the order of the commands.
-        let news = Actor::wanted_news(&node, self.settings.notify_keyspace_events);
-        independent &= news & ORDERED_NEWS == 0 || shards.single().is_some();
+        let unordered = !queued.iter().any(|(id, _)| self.tells_in_order(*id));
+        independent &= unordered || shards.single().is_some();
         let one_place = shards.single().is_some() || watched.as_slice().is_empty();
         if independent && !session_state && one_place { (Form::Units, shards) } else { (Form::Hold, shards) }
     }
