@@ -7,8 +7,7 @@ use super::publish::Answer;
 use super::{Actor, env};
 use crate::base::{ShardId, planted};
 use crate::command::{ClientView, CommandId, Merge, Run, acl, flag};
-use crate::config::EventClasses;
-use crate::keyspace::{Keys, Keyspace, Reach, Ready, Waiter, news};
+use crate::keyspace::{Keys, Keyspace, Reach, Ready, Waiter};
 use crate::resp::{Args, ArgsBuf, Proto, Reply};
 use crate::router::{self, Gather, Pieces, Plan, ShardSet};
 use crate::session::commands::SessionRun;
@@ -52,11 +51,6 @@ struct Program {
     db: usize,
     proto: Proto,
 }
-
-/// What commands tell of and a transaction tells of in the order of its commands. Keys expire when they
-/// do.
-const ORDERED_NEWS: u32 = news::BROADCAST
-    | (EventClasses::ALL | EventClasses::NEW) & !EventClasses::EXPIRED & !EventClasses::EVICTED;
 
 /// Per fragment of a gather: its shard and the commands that go there.
 type Parts = Vec<(ShardId, Vec<(Head, ArgsBuf)>)>;
@@ -236,8 +230,8 @@ impl Actor {
             independent = false;
         }
         // Who listens to events of several shards hears them in the order of the commands.
-        let news = Actor::wanted_news(&node, self.settings.notify_keyspace_events);
-        independent &= news & ORDERED_NEWS == 0 || shards.single().is_some();
+        let unordered = !queued.iter().any(|(id, _)| self.tells_in_order(*id));
+        independent &= unordered || shards.single().is_some();
         let one_place = shards.single().is_some() || watched.as_slice().is_empty();
         if independent && !session_state && one_place { (Form::Units, shards) } else { (Form::Hold, shards) }
     }
