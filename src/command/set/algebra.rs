@@ -343,7 +343,7 @@ mod tests {
                     ("SMEMBERS d", "*2 $1 3 $1 4"),
                     ("OBJECT ENCODING d", "$6 intset"),
                     ("SUNIONSTORE d c a", ":6"),
-                    ("OBJECT ENCODING d", "$8 listpack"),
+                    ("OBJECT ENCODING d", "$9 hashtable"),
                     ("SDIFFSTORE d a d", ":0"),
                     ("EXISTS d", ":0"),
                     ("SDIFFSTORE a a b", ":2"),
