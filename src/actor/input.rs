@@ -265,6 +265,7 @@ impl Actor {
                     self.forward(key, shard, id, args);
                 }
             }
+            Plan::Split(shards) if self.tells_in_order(id) => self.hold_command(key, shards, id, args),
             Plan::Split(_) | Plan::Every => self.scatter(key, id, args),
             Plan::Hold(shards) => self.hold_command(key, shards, id, args),
         }
@@ -576,10 +577,15 @@ impl Actor {
         }
     }
 
-    /// RESET ends what makes the server send by itself.
-    fn leave_modes(&mut self, key: usize) {
-        Actor::end_subscriptions(&self.node, self.me, key, &mut self.sessions[key]);
-        crate::session::commands::end_tracking(&self.node, &mut self.sessions[key]);
+    /// RESET ends what makes the server send by itself, and so does the end of a connection, as soon as it
+    /// is certain.
+    pub(super) fn leave_modes(&mut self, key: usize) {
+        let session = &mut self.sessions[key];
+        Actor::end_subscriptions(&self.node, self.me, key, session);
+        crate::session::commands::end_tracking(&self.node, session);
+        if session.is(state::CLOSING) {
+            self.node.clients.leave(session.id);
+        }
     }
 
     /// The driver sleeps for DEBUG SLEEP, after the command; it counts as the command's time.
@@ -592,6 +598,7 @@ impl Actor {
 
     pub(super) fn close_after_reply(&mut self, key: usize) {
         self.sessions[key].set(state::CLOSING, true);
+        self.leave_modes(key);
         self.note_output(key);
     }
 

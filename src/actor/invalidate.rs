@@ -65,14 +65,16 @@ impl Actor {
         let table = &mut engine.keyspace.tracking;
         let keys = table.counts().0 as u64;
         node.tallies[self.me as usize].tracked.set(keys);
-        if max == 0 || keys == 0 || node.sum(|t| t.tracked.get()) <= max {
+        let over = node.sum(|t| t.tracked.get()).saturating_sub(max);
+        if max == 0 || keys == 0 || over == 0 {
             return;
         }
         let (me, shards) = (self.me as u64, node.shards() as u64);
         let share = ((me + 1) as u128 * max as u128 / shards as u128
             - me as u128 * max as u128 / shards as u128) as u64;
         let stale = &mut engine.keyspace.stale;
-        let excess = keys.saturating_sub(share) as usize;
+        // Others may be forgetting too; together they never go below the limit.
+        let excess = keys.saturating_sub(share).min(over) as usize;
         table.forget_some(excess.min(FORGET_PER_TURN), |forgotten| stale.push(forgotten));
         node.tallies[self.me as usize].tracked.set(table.counts().0 as u64);
         self.tell_news();

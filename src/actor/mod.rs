@@ -114,6 +114,9 @@ pub struct Actor {
     has_paused: bool,
     turn_worked: bool,
     last_expire: Millis,
+    /// Keys past their time are left, or memory to give back in slices.
+    expiring: bool,
+    freeing: bool,
 
     // Scratch, kept for its capacity.
     spans: Vec<Span>,
@@ -206,6 +209,8 @@ impl Actor {
             has_paused: false,
             turn_worked: false,
             last_expire: 0,
+            expiring: false,
+            freeing: false,
             spans: Vec::new(),
             inline: Vec::new(),
             scratch: Vec::new(),

@@ -19,10 +19,11 @@
 use super::Actor;
 use super::invalidate::write_to;
 use crate::base::ShardId;
+use crate::base::planted;
 use crate::bridge::Places;
-use crate::command::CommandId;
+use crate::command::{CommandId, flag};
 use crate::config::EventClasses;
-use crate::keyspace::{KeyEvent, Stale};
+use crate::keyspace::{KeyEvent, Stale, news};
 use crate::resp::{Args, ArgsBuf, Proto, Reply};
 use crate::session::commands::SessionRun;
 use crate::session::commands::pubsub::write_subscription;
@@ -31,6 +32,10 @@ use crate::shard::{
     Delivery, Engine, Head, Kind, Parcel, ReplyTo, What, message, pattern_message, write_frame,
 };
 use std::sync::Arc;
+
+/// What is told in the order in which it was done. Keys expire when they do.
+const ORDERED_NEWS: u32 = news::BROADCAST
+    | (EventClasses::ALL | EventClasses::NEW) & !EventClasses::EXPIRED & !EventClasses::EVICTED;
 
 /// A message that waits for its places.
 pub(super) struct Publication {
@@ -288,7 +293,8 @@ impl Actor {
         // and comes first.
         let node = Arc::clone(&self.node);
         let mut places = Places::hold(&node.inboxes, std::iter::once(self.me as usize));
-        if matches!(run, SessionRun::Unsubscribe(_)) && !self.is_next(&places) {
+        let behind = matches!(run, SessionRun::Unsubscribe(_)) && !self.is_next(&places);
+        if behind && !planted!(EarlyFarewell) {
             let session = &mut self.sessions[key];
             session.set(state::GATED, true);
             let slot = session.pending.reserve(false);
@@ -462,6 +468,13 @@ impl Actor {
                 publish(format!("__keyevent@{db}__:{name}").into_bytes(), &key);
             }
         }
+    }
+
+    /// Whether what this command tells of its keys must be heard in one order, wherever they live: then its
+    /// shards do not each tell by themselves.
+    pub(super) fn tells_in_order(&self, id: CommandId) -> bool {
+        let news = Actor::wanted_news(&self.node, self.settings.notify_keyspace_events);
+        news & ORDERED_NEWS != 0 && self.node.table.spec(id).has(flag::WRITE)
     }
 
     /// What commands shall tell of: no events while nobody could hear them, no changes while nobody tracks.

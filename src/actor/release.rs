@@ -58,6 +58,9 @@ impl Actor {
         if !self.deadlines.is_empty() {
             self.end_waits();
         }
+        if self.node.trackers.news() != 0 {
+            self.limit_tracked();
+        }
     }
 
     /// Does the turn's work after harvest, up to the release of replies. True if there was any.
@@ -82,9 +85,6 @@ impl Actor {
         if !self.unplaced.is_empty() {
             self.place_owed();
         }
-        if self.node.trackers.news() != 0 {
-            self.limit_tracked();
-        }
         if !self.deferred.is_empty() {
             self.write_deferred();
         }
@@ -96,24 +96,29 @@ impl Actor {
 
     /// Removes what is past its time and frees what was flushed, a little of each.
     fn expire_and_free(&mut self, expire: usize, free: usize) {
-        let (now, node) = (self.now, Arc::clone(&self.node));
-        if now == self.last_expire && expire == EXPIRE_PER_TURN {
+        let due = self.now != self.last_expire || expire != EXPIRE_PER_TURN;
+        // With something left to do the shard stays awake.
+        self.turn_worked |= self.expiring | self.freeing;
+        if !due && !self.freeing {
             return;
         }
+        let (now, node) = (self.now, Arc::clone(&self.node));
         let Some(engine) = self.owner.get() else { return };
         self.last_expire = now;
         // A paused server changes no key by itself (CLIENT PAUSE serves failovers).
-        if node.active_expire.load(Ordering::Relaxed) && !attention_bit(&node, attention::PAUSE) {
+        let may_expire =
+            node.active_expire.load(Ordering::Relaxed) && !attention_bit(&node, attention::PAUSE);
+        if due {
+            self.expiring = false;
+        }
+        if due && may_expire {
             let news = Actor::wanted_news(&node, self.settings.notify_keyspace_events);
             let (keyspace, mut effects) = engine.split();
             let keys_left = keyspace.expire_some(now, expire, news, effects.as_deref_mut());
-            if keyspace.expire_fields_some(now, expire, news, effects) || keys_left {
-                self.turn_worked = true;
-            }
+            self.expiring = keyspace.expire_fields_some(now, expire, news, effects) || keys_left;
         }
-        if engine.keyspace.free_some(free) {
-            self.turn_worked = true;
-        }
+        self.freeing = engine.keyspace.free_some(free);
+        self.turn_worked |= self.expiring | self.freeing;
         if engine.keyspace.blocked.is_stirred() {
             self.serve_here();
         }
@@ -300,7 +305,9 @@ impl Actor {
         self.stop_waiting(key);
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.set(state::CLOSING, true);
-        if session.id as u32 == asker as u32 {
+        let asks = session.id as u32 == asker as u32;
+        self.leave_modes(key);
+        if asks {
             self.note_output(key);
         } else {
             self.closing.push(key);

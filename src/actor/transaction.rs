@@ -229,6 +229,9 @@ impl Actor {
         if fed.as_slice().len() > 1 && node.has_spread_waiters() {
             independent = false;
         }
+        // Who listens to events of several shards hears them in the order of the commands.
+        let unordered = !queued.iter().any(|(id, _)| self.tells_in_order(*id));
+        independent &= unordered || shards.single().is_some();
         let one_place = shards.single().is_some() || watched.as_slice().is_empty();
         if independent && !session_state && one_place { (Form::Units, shards) } else { (Form::Hold, shards) }
     }

@@ -22,6 +22,8 @@ pub enum Canary {
     WaiterNotForgotten,
     /// What was popped for a client that has gone is not put back.
     NothingPutBack,
+    /// UNSUBSCRIBE is answered before messages that were counted for the subscriber.
+    EarlyFarewell,
 }
 
 impl Canary {
@@ -32,6 +34,9 @@ impl Canary {
         Canary::WaiterNotForgotten,
         Canary::NothingPutBack,
     ];
+    /// What the simulation of pub/sub must catch.
+    pub const OF_MESSAGES: [Canary; 2] = [Canary::FragmentAlone, Canary::EarlyFarewell];
+
     /// The others.
     pub const ALL: [Canary; 5] = [
         Canary::LocalBeforeInbox,

@@ -5,6 +5,7 @@
 //! The digest is Redis's: two servers with the same keys, values and databases, and expiry times on the
 //! same keys, have the same digest, whatever their number of shards, insertion order or encodings.
 
+use super::generic::shown_encoding;
 use super::shard_facts::{self, ShardFacts};
 use super::spec::{Group, access, flag, int, key, string};
 use super::{CommandSpec, Error, Exec, KeySpec, Merge, Run, usage};
@@ -158,7 +159,7 @@ pub fn object(exec: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let (encoding, length) = match entry.value() {
         Value::Int(n) => ("int", rdb_integer_length(n)),
         Value::Bytes(bytes) => (string_encoding(entry, bytes), rdb_string_length(bytes)),
-        Value::Object(object) => (object.encoding(), serialized_length(object)),
+        Value::Object(object) => (shown_encoding(object), serialized_length(object)),
     };
     let line = format!(
         "Value at:{entry:p} refcount:1 encoding:{encoding} serializedlength:{length} lru:{} \

@@ -9,6 +9,8 @@ mod rename;
 pub(super) mod scan;
 mod sort;
 
+pub(super) use object::shown_encoding;
+
 use super::{CommandSpec, Error};
 use crate::base::num::parse_i64;
 use crate::structure::{Entry, Value};

@@ -12,7 +12,10 @@ use super::{Error, Exec};
 use crate::base::num::parse_f64;
 use crate::resp::{Args, Reply};
 use cells::{Position, WORLD, distance, geohash as geohash_of, position_of, score_of};
-use search::{georadius, georadius_ro, georadiusbymember, georadiusbymember_ro, geosearch, geosearchstore};
+use search::{
+    georadius, georadius_ro, georadiusbymember, georadiusbymember_ro, geosearch, geosearchstore,
+    member_destination, radius_destination,
+};
 use std::fmt::Write as _;
 
 /// Two arguments that are a position on the map.
@@ -248,6 +251,7 @@ const GEORADIUS: CommandSpec = CommandSpec {
             find: Find::Range { last: 0, step: 1, limit: 0 },
         },
     ],
+    hidden_keys: Some(radius_destination),
     args: &[
         key("key", 0),
         double("longitude"),
@@ -316,6 +320,7 @@ const GEORADIUSBYMEMBER: CommandSpec = CommandSpec {
             find: Find::Range { last: 0, step: 1, limit: 0 },
         },
     ],
+    hidden_keys: Some(member_destination),
     args: &[
         key("key", 0),
         string("member"),

@@ -242,9 +242,7 @@ impl<'a> Keys<'a> {
     /// Stores a value, replacing whatever was there. Reports nothing: call `changed` after.
     #[inline]
     pub fn set(&mut self, key: &[u8], value: NewValue<'_>, ttl: Ttl) {
-        if self.notify & (EventClasses::NEW | EventClasses::EXPIRED) != 0 {
-            self.tell_of_set(key);
-        }
+        self.tell_of_set(key);
         let (db, placement, clock) = (self.db, self.placement, self.clock);
         let hash = placement.hash(key);
         let now = self.now;
@@ -260,10 +258,11 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// What is stored anew comes after what was there has expired.
-    #[cold]
-    fn tell_of_set(&mut self, key: &[u8]) {
-        if !self.exists(key) {
+    /// Something will be stored under a key: tells of it if the key is new, after what was there has
+    /// expired.
+    #[inline]
+    pub fn tell_of_set(&mut self, key: &[u8]) {
+        if self.notify & (EventClasses::NEW | EventClasses::EXPIRED) != 0 && !self.exists(key) {
             self.event(EventClasses::NEW, "new", key);
         }
     }

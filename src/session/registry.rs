@@ -33,9 +33,14 @@ const SHELVES: usize = 1 << SHELF_BITS;
 /// Bytes of messages a shard may have before it; publishers read nothing more until it has caught up.
 const BACKLOG_MAX: usize = 64 << 20;
 
+/// By shard; the lists are shared with messages on their way.
+type Listeners = Vec<(ShardId, Arc<Vec<Target>>)>;
+
 enum Subscribers {
     One(ShardId, Target),
-    Many(Box<Vec<(ShardId, Arc<Vec<Target>>)>>),
+    // Boxed, because most channels have one subscriber and there may be millions of them.
+    #[allow(clippy::box_collection)]
+    Many(Box<Listeners>),
 }
 
 struct Entry {

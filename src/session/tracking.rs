@@ -29,7 +29,8 @@ pub struct Tracking {
 impl Tracking {
     /// Whether the keys the next command reads are to be remembered.
     pub fn remembers(&self) -> bool {
-        !self.broadcast && !(self.optin && !self.caching) && !(self.optout && self.caching)
+        let said = !self.optin && !self.optout || self.optin == self.caching;
+        !self.broadcast && said
     }
 }
 
@@ -166,7 +167,8 @@ impl Trackers {
             };
             for id in readers {
                 let Some(tracker) = inner.trackers.get(id) else { continue };
-                if !tracker.broadcast && !(tracker.noloop && *id == writer) {
+                let knows = tracker.noloop && *id == writer;
+                if !tracker.broadcast && !knows {
                     send(*id, tracker, Some(key_list([&**key].into_iter())), *id == writer);
                 }
             }

@@ -270,6 +270,21 @@ impl Listpack {
         Pos(at as u32)
     }
 
+    /// Inserts two elements that belong together before this one, or at the end for None, at the price of
+    /// one. The position of the first.
+    pub fn insert_pair(&mut self, before: Option<Pos>, first: Item<'_>, second: Item<'_>) -> Pos {
+        let (a, b) = (Framed::of(first), Framed::of(second));
+        let ([a1, a2, a3], [b1, b2, b3]) = (a.parts(first), b.parts(second));
+        if self.0.is_empty() {
+            self.0.splice(0, 0, &[&[2, 0], a1, a2, a3, b1, b2, b3]);
+            return Pos(COUNT as u32);
+        }
+        let at = before.map_or(self.0.len(), |pos| pos.0 as usize);
+        self.0.splice(at, 0, &[a1, a2, a3, b1, b2, b3]);
+        self.add_to_count(2);
+        Pos(at as u32)
+    }
+
     pub fn push_back(&mut self, text: &[u8]) {
         self.insert(None, text);
     }
@@ -372,13 +387,7 @@ impl Listpack {
     }
 
     fn put(&mut self, at: usize, removed: usize, item: Item<'_>) {
-        let head = Encoded::of(item);
-        let body = match item {
-            Item::Int(_) => &[][..],
-            Item::Bytes(bytes) => bytes,
-        };
-        let (backlen, from) = backlen_of(head.len as usize + body.len());
-        self.0.splice(at, removed, &[&head.bytes[..head.len as usize], body, &backlen[from..]]);
+        self.0.splice(at, removed, &Framed::of(item).parts(item));
     }
 
     /// Keeps the count right. A count that has become too large stays unknown.
@@ -456,6 +465,30 @@ impl Encoded {
                 Item::Int(_) => 0,
                 Item::Bytes(text) => text.len(),
             }
+    }
+}
+
+/// What stands before and after a string's bytes, or a whole integer.
+struct Framed {
+    head: Encoded,
+    backlen: [u8; 5],
+    from: usize,
+}
+
+impl Framed {
+    fn of(item: Item<'_>) -> Framed {
+        let head = Encoded::of(item);
+        let (backlen, from) = backlen_of(head.size(item));
+        Framed { head, backlen, from }
+    }
+
+    /// The element's bytes, which lie in three places.
+    fn parts<'a>(&'a self, item: Item<'a>) -> [&'a [u8]; 3] {
+        let body = match item {
+            Item::Int(_) => &[][..],
+            Item::Bytes(bytes) => bytes,
+        };
+        [&self.head.bytes[..self.head.len as usize], body, &self.backlen[self.from..]]
     }
 }
 
@@ -589,6 +622,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Edit {
         Insert(prop::sample::Index, Vec<u8>),
+        Pair(prop::sample::Index, [Vec<u8>; 2]),
         Replace(prop::sample::Index, Vec<u8>),
         Remove(prop::sample::Index, usize),
         Split(prop::sample::Index),
@@ -597,6 +631,7 @@ mod tests {
     fn edit() -> impl Strategy<Value = Edit> {
         prop_oneof![
             6 => (any::<prop::sample::Index>(), text()).prop_map(|(at, text)| Edit::Insert(at, text)),
+            2 => (any::<prop::sample::Index>(), text(), text()).prop_map(|(at, a, b)| Edit::Pair(at, [a, b])),
             2 => (any::<prop::sample::Index>(), text()).prop_map(|(at, text)| Edit::Replace(at, text)),
             2 => (any::<prop::sample::Index>(), 1..4usize).prop_map(|(at, n)| Edit::Remove(at, n)),
             1 => any::<prop::sample::Index>().prop_map(Edit::Split),
@@ -617,6 +652,13 @@ mod tests {
                         let at = at.index(model.len() + 1);
                         list.insert(list.seek(at as isize), &text);
                         model.insert(at, text);
+                    }
+                    Edit::Pair(at, [a, b]) => {
+                        let at = at.index(model.len() + 1);
+                        let before = list.seek(at as isize);
+                        let seen = list.insert_pair(before, Item::from(&a[..]), Item::from(&b[..]));
+                        prop_assert_eq!(Some(seen), list.seek(at as isize));
+                        model.splice(at..at, [a, b]);
                     }
                     Edit::Replace(at, text) if !model.is_empty() => {
                         let at = at.index(model.len());
@@ -644,8 +686,9 @@ mod tests {
             }
             prop_assert_eq!(Listpack::from_elements(list.elements()), Some(list.clone()));
             let mut extended = Listpack::new();
-            extended.extend(list.iter().take(3));
-            extended.extend(list.iter().skip(3));
+            let items: Vec<Item<'_>> = list.iter().collect();
+            extended.extend(items.iter().copied().take(3));
+            extended.extend(items.iter().copied().skip(3));
             prop_assert_eq!(&extended, &list);
             let mut at = list.first();
             for text in &model {

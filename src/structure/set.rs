@@ -106,7 +106,7 @@ impl Set {
             _ => false,
         };
         if large {
-            self.to_table(limits);
+            self.become_table(limits);
         }
     }
 
@@ -156,7 +156,7 @@ impl Set {
         let Set::Ints(ints) = self else { return self.add(itoa::Buffer::new().format(n).as_bytes(), limits) };
         let added = ints.insert(n);
         if added && ints.len() > limits.intset_entries.min(intset::LEN_MAX) {
-            self.to_table(limits);
+            self.become_table(limits);
         }
         added
     }
@@ -184,15 +184,15 @@ impl Set {
                     pack.push_back(member);
                     true
                 } else {
-                    self.to_table(limits).insert(member)
+                    self.become_table(limits).insert(member)
                 }
             }
-            Set::Ints(_) | Set::Table(_) | Set::Remains(_) => self.to_table(limits).insert(member),
+            Set::Ints(_) | Set::Table(_) | Set::Remains(_) => self.become_table(limits).insert(member),
         }
     }
 
     /// Becomes a table.
-    fn to_table(&mut self, limits: &Limits) -> &mut Members {
+    fn become_table(&mut self, limits: &Limits) -> &mut Members {
         if !matches!(self, Set::Table(_)) {
             let mut members = Members::new(limits.hasher.clone());
             let mut digits = itoa::Buffer::new();

@@ -141,13 +141,9 @@ fn every_message_reaches_whoever_it_is_counted_for_in_order_and_after_what_was_w
                 .collect();
             std::thread::sleep(Duration::from_secs(seconds));
             stop.store(true, SeqCst);
-            for p in publishers {
-                told.fetch_add(p.join().unwrap(), SeqCst);
-            }
+            publishers.into_iter().for_each(|p| _ = told.fetch_add(p.join().unwrap(), SeqCst));
             quiet.store(true, SeqCst);
-            for l in listeners {
-                got.fetch_add(l.join().unwrap(), SeqCst);
-            }
+            listeners.into_iter().for_each(|l| _ = got.fetch_add(l.join().unwrap(), SeqCst));
         });
         let (told, got) = (told.load(SeqCst), got.load(SeqCst));
         println!("{shards} shards {args}: {got} messages");

@@ -210,3 +210,23 @@ fn messages_keep_their_promises_in_every_order_of_turns() {
         assert!(heard > 2_000 && borrowed > 100);
     }
 }
+
+/// As in the simulation of keys: a bug that is planted must be found by some seed.
+#[test]
+fn planted_bugs_in_messages_are_caught() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let missed: Vec<Canary> = Canary::OF_MESSAGES
+        .into_iter()
+        .filter(|canary| {
+            let caught = (0..400u64).any(|seed| {
+                plant(Some(*canary));
+                std::panic::catch_unwind(|| run(seed, [2, 3, 4][seed as usize % 3], false)).is_err()
+            });
+            plant(None);
+            !caught
+        })
+        .collect();
+    std::panic::set_hook(hook);
+    assert!(missed.is_empty(), "the simulation is blind to {missed:?}");
+}

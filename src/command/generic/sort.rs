@@ -76,6 +76,10 @@ fn elements(
             set.elements(part.start, backwards).take(part.len()).for_each(|(member, _)| copy(member));
             Ok(Source::Ordered)
         }
+        Some(Object::Set(set)) => {
+            set.iter().for_each(copy);
+            Ok(Source::Set)
+        }
         _ => Err(Error::WrongType),
     }
 }

@@ -9,9 +9,36 @@ use super::{parse_position, parse_unit, write_distance, write_position};
 use crate::base::num::{parse_f64, parse_i64};
 use crate::base::partial_sort::partial_sort;
 use crate::command::sorted_set::{between_scores, growth, store, write_member};
+use crate::command::spec::{HiddenKeys, access};
 use crate::command::{Error, Exec};
 use crate::resp::{Args, Reply};
 use crate::structure::{Collection, Item, SortedSet};
+
+/// The destination of GEORADIUS where it is not the one that the key specs tell: the word may be
+/// repeated, and the last one counts.
+pub(super) fn radius_destination(args: Args<'_>) -> HiddenKeys {
+    destination(args, 6)
+}
+
+/// The same for GEORADIUSBYMEMBER.
+pub(super) fn member_destination(args: Args<'_>) -> HiddenKeys {
+    destination(args, 5)
+}
+
+fn destination(args: Args<'_>, first: usize) -> HiddenKeys {
+    let is = |at: usize, word: &str| args.at(at).eq_ignore_ascii_case(word.as_bytes());
+    let told = |word: &str| (first..args.len()).find(|at| is(*at, word)).map(|at| at + 1);
+    let (mut at, mut last) = (first, None);
+    while at + 1 < args.len() {
+        let store = is(at, "STORE") || is(at, "STOREDIST");
+        if store {
+            last = Some(at + 1);
+        }
+        at += if store || is(at, "COUNT") { 2 } else { 1 };
+    }
+    let hidden = last.filter(|_| last != told("STORE") && last != told("STOREDIST"));
+    HiddenKeys { key: hidden.map(|at| (at, access::OW | access::UPDATE)), anywhere: false }
+}
 
 /// A circle or a box around a centre. Lengths are in the unit asked for.
 #[derive(Clone, Copy, Debug)]
@@ -205,7 +232,7 @@ impl Options {
                 self.count = count.ok_or(Error::text("ERR COUNT must be > 0"))?;
                 at += 1;
             } else if (is("STORE") || is("STOREDIST")) && more >= 1 && may_store && !search {
-                self.destination(args, at)?;
+                (self.store, self.store_distance) = (Some(at + 1), is("STOREDIST"));
                 at += 1;
             } else if is("STOREDIST") && form == Form::SearchStore {
                 self.store_distance = true;
@@ -236,19 +263,6 @@ impl Options {
             }
             at += 1;
         }
-        Ok(())
-    }
-
-    /// STORE key or STOREDIST key. Which keys a command touches is known before it runs: it is the one
-    /// behind the first such word, so the word may be repeated with the same key only.
-    fn destination(&mut self, args: Args<'_>, at: usize) -> Result<(), Error> {
-        let word = args.at(at);
-        let other = |i: &usize| args.at(*i).eq_ignore_ascii_case(word) && args.at(*i + 1) != args.at(at + 1);
-        if (5..at).any(|i| other(&i)) {
-            return Err(Error::Syntax);
-        }
-        self.store = Some(at + 1);
-        self.store_distance = word.len() > b"STORE".len();
         Ok(())
     }
 

@@ -94,9 +94,12 @@ fn storing_what_is_found() {
                 ),
                 ("GEOSEARCHSTORE near Sicily FROMLONLAT 15 37 BYRADIUS 200 km STOREDIST COUNT 1", ":1"),
                 ("ZRANGE near 0 -1 WITHSCORES", "*2 $7 Catania $18 56.441257870158204"),
-                // Keys are known before a command runs: the one behind the first STORE.
-                ("GEORADIUS Sicily 15 37 200 km STORE near STORE near", ":2"),
-                ("GEORADIUS Sicily 15 37 200 km STORE near STORE other", "-ERR syntax error"),
+                // The last destination counts.
+                ("GEORADIUS Sicily 15 37 200 km STORE near COUNT 1 STORE other", ":1"),
+                ("ZCARD other", ":1"),
+                ("GEORADIUS Sicily 15 37 200 km STORE near STORE STORE COUNT 1", ":1"),
+                ("ZCARD STORE", ":1"),
+                ("GEORADIUS Sicily 15 37 200 km STORE near STORE", "-ERR syntax error"),
             ],
         );
         expect_journal(

@@ -257,7 +257,7 @@ fn a_list_over_the_limit_is_a_quicklist_and_goes_in_slices() {
     }
     assert_eq!(b.line("OBJECT ENCODING l"), "$9 quicklist");
     assert_eq!(b.line("RPUSH s 1 2 3"), ":3");
-    assert_eq!(b.line("OBJECT ENCODING s"), "$8 listpack");
+    assert_eq!(b.line("OBJECT ENCODING s"), "$9 quicklist");
     b.settings.list_max_listpack_size = 2;
     assert_eq!(b.line("LPUSH s 0"), ":4");
     assert_eq!(b.line("OBJECT ENCODING s"), "$9 quicklist");

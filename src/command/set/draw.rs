@@ -68,13 +68,15 @@ fn spop_many(x: &mut Exec<'_>, key: &[u8], count: &[u8]) -> Result<(), Error> {
 
 fn journal_removed(x: &mut Exec<'_>, key: &[u8], taken: &[Taken]) {
     let mut digits = itoa::Buffer::new();
-    for some in taken.chunks(EFFECT_MEMBERS) {
-        let mut effect = ArgsBuf::new();
-        effect.push(b"SREM");
-        effect.push(key);
-        some.iter().for_each(|member| effect.push(member.item().text(&mut digits)));
-        x.keys.effect(effect.as_args().iter());
-    }
+    x.keys.unit(|keys| {
+        for some in taken.chunks(EFFECT_MEMBERS) {
+            let mut effect = ArgsBuf::new();
+            effect.push(b"SREM");
+            effect.push(key);
+            some.iter().for_each(|member| effect.push(member.item().text(&mut digits)));
+            keys.effect(effect.as_args().iter());
+        }
+    });
 }
 
 fn srandmember(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {

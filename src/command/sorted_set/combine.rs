@@ -88,11 +88,10 @@ impl<'a> Input<'a> {
     }
 
     fn score(self, member: Item<'_>) -> Option<f64> {
-        let mut digits = itoa::Buffer::new();
         match self {
             Input::Absent => None,
-            Input::Sorted(set) => set.score(member.text(&mut digits)),
-            Input::Plain(set) => plain_contains(set, member).then_some(1.0),
+            Input::Sorted(set) => set.score(member.text(&mut itoa::Buffer::new())),
+            Input::Plain(set) => set.contains_item(member).then_some(1.0),
         }
     }
 
@@ -100,7 +99,7 @@ impl<'a> Input<'a> {
         match self {
             Input::Absent => {}
             Input::Sorted(set) => set.elements(0, false).for_each(|(member, score)| visit(member, score)),
-            Input::Plain(set) => plain_members(set).for_each(|member| visit(member, 1.0)),
+            Input::Plain(set) => set.iter().for_each(|member| visit(member, 1.0)),
         }
     }
 
@@ -111,14 +110,6 @@ impl<'a> Input<'a> {
             _ => false,
         }
     }
-}
-
-fn plain_contains(_set: &Set, _member: Item<'_>) -> bool {
-    false
-}
-
-fn plain_members(_set: &Set) -> impl Iterator<Item = Item<'_>> {
-    std::iter::empty()
 }
 
 /// What a command says about its inputs.

@@ -333,7 +333,7 @@ pub(super) const XCLAIM: CommandSpec = CommandSpec {
         string("group"),
         string("consumer"),
         string("min-idle-time"),
-        string("ID").many(),
+        string("id").many(),
         int("ms").token("IDLE").opt(),
         unix_time("unix-time-milliseconds").token("TIME").opt(),
         int("count").token("RETRYCOUNT").opt(),

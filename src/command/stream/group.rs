@@ -169,7 +169,7 @@ pub(super) const XACK: CommandSpec = CommandSpec {
     flags: flag::WRITE | flag::FAST,
     acl: acl::STREAM,
     keys: &[KeySpec::one(access::RW | access::UPDATE, 1)],
-    args: &[key("key", 0), string("group"), string("ID").many()],
+    args: &[key("key", 0), string("group"), string("id").many()],
     group: Group::Stream,
     since: "5.0.0",
     complexity: "O(log N) for each entry, N being what the group has pending",
@@ -198,7 +198,7 @@ const SUBCOMMAND: CommandSpec = CommandSpec {
     ..CommandSpec::DEFAULT
 };
 
-const POSITION: Arg = one_of("id", &[string("ID"), word("new_id", "$")]);
+const POSITION: Arg = one_of("id", &[string("id"), word("new_id", "$")]);
 
 const CREATE: CommandSpec = CommandSpec {
     name: "create",

@@ -146,8 +146,7 @@ impl<'a> Read<'a> {
         let mut served = 0;
         for at in 0..self.len() {
             let key = self.key(at);
-            let Some(stream) = x.keys.read_as::<Stream>(key)? else { continue };
-            let after = self.after(at, Some(stream))?;
+            let after = self.after(at, x.keys.view_as::<Stream>(key)?)?;
             served += self.how.serve(x, key, after)? as usize;
         }
         match served {
@@ -363,7 +362,7 @@ impl<'a> Delivery<'a> {
 
     /// The consumer's pending entries behind this id once more; those that were deleted meanwhile as ids
     /// without fields. How many.
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments)] // the parts of one delivery, borrowed one by one
     fn send_pending(
         self,
         entries: &Entries,
@@ -443,7 +442,7 @@ fn read(x: &mut Exec<'_>, args: Args<'_>, grouped: bool) -> Result<(), Error> {
     read.wait(x, args.at(0))
 }
 
-const STREAMS: Arg = block("streams", &[key("key", 0).many(), string("ID").many()]).token("STREAMS");
+const STREAMS: Arg = block("streams", &[key("key", 0).many(), string("id").many()]).token("STREAMS");
 
 const fn keys_from(from: i32) -> KeySpec {
     KeySpec {

@@ -164,6 +164,9 @@ fn set(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
 /// Stores a string, journals it as what it has become, and tells of it.
 fn store(x: &mut Exec<'_>, key: &[u8], value: &[u8], ttl: Ttl) {
     let past = matches!(ttl, Ttl::At(at) if at <= x.keys.now);
+    if past {
+        x.keys.tell_of_set(key);
+    }
     store_quietly(x, key, value, ttl);
     x.keys.event(EventClasses::STRING, "set", key);
     if matches!(ttl, Ttl::At(_)) {

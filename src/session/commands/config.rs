@@ -59,6 +59,8 @@ fn set(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
         c.node.slowlog.truncate(c.node.settings().slowlog_max_len as usize);
     }
     if !changed.is_empty() {
+        // Who sleeps may have something to do about it too.
+        c.node.wake_all();
         control(c, Control::SettingsChanged(changed))?;
     }
     c.reply.ok();

@@ -50,7 +50,8 @@ impl Run {
         if len > ZERO_LEN_MAX { Run::XZero(len) } else { Run::Zero(len) }
     }
 
-    pub fn len(self) -> usize {
+    /// How many registers.
+    pub fn registers(self) -> usize {
         match self {
             Run::Zero(len) | Run::XZero(len) | Run::Value { len, .. } => len,
         }
@@ -96,11 +97,11 @@ pub fn runs(runs: &[u8]) -> impl Iterator<Item = Run> {
 pub fn each_run(bytes: &[u8], mut visit: impl FnMut(usize, usize, u8)) -> Result<(), Corrupt> {
     let mut first = 0;
     for run in runs(bytes) {
-        if first + run.len() > REGISTERS {
+        if first + run.registers() > REGISTERS {
             return Err(Corrupt);
         }
-        visit(first, run.len(), run.rank());
-        first += run.len();
+        visit(first, run.registers(), run.rank());
+        first += run.registers();
     }
     if first == REGISTERS { Ok(()) } else { Err(Corrupt) }
 }
@@ -127,12 +128,12 @@ struct Found {
 fn find(bytes: &[u8], index: usize, from: Place) -> Result<Found, Corrupt> {
     let (mut place, mut before, mut before_that) = (from, None, None);
     while let Some(run) = Run::at(bytes, place.at) {
-        if index < place.first + run.len() {
+        if index < place.first + run.registers() {
             return Ok(Found { run, place, before, before_that });
         }
         before_that = before;
         before = Some(place);
-        place = Place { at: place.at + run.bytes(), first: place.first + run.len() };
+        place = Place { at: place.at + run.bytes(), first: place.first + run.registers() };
     }
     Err(Corrupt)
 }
@@ -164,7 +165,7 @@ pub fn raise(
     if run.rank() >= rank {
         return Ok(false);
     }
-    let (left, right) = (index - place.first, place.first + run.len() - 1 - index);
+    let (left, right) = (index - place.first, place.first + run.registers() - 1 - index);
     let mut cut = Vec::with_capacity(5);
     if left > 0 {
         run.of_len(left).write(&mut cut);

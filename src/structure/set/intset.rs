@@ -229,6 +229,10 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: if cfg!(miri) { 6 } else { 256 }, failure_persistence: None, ..ProptestConfig::default()
+        })]
+
         #[test]
         fn an_intset_is_an_ordered_set(steps in prop::collection::vec(prop_oneof![
             10 => value().prop_map(Step::Insert),

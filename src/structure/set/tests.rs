@@ -69,6 +69,7 @@ fn a_table_that_is_nearly_emptied_is_packed_again() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes hours there; the same code runs in the other tests")]
 fn bytes_are_those_the_allocator_gives() {
     let limits = limits(512, 128, 64);
     let names: Vec<String> = (0..2000).map(|n| format!("member:{n:010}")).collect();
@@ -101,6 +102,7 @@ fn assert_even(seen: &BTreeMap<Vec<u8>, usize>, members: usize) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes hours there; the same code runs in the other tests")]
 fn random_members_are_as_likely_as_each_other() {
     let packed = limits(512, 128, 64);
     let tables = limits(0, 0, 0);
@@ -163,6 +165,10 @@ fn member() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: if cfg!(miri) { 6 } else { 256 }, failure_persistence: None, ..ProptestConfig::default()
+    })]
+
     #[test]
     fn a_set_is_an_ordered_set(
         steps in prop::collection::vec(prop_oneof![

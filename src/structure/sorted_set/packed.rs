@@ -91,9 +91,7 @@ impl Packed {
     /// Adds a member that is not there.
     pub(super) fn add(&mut self, member: &[u8], score: f64, signed: bool) {
         let before = self.seat(score, member);
-        let at = self.0.insert(before, member);
-        let behind = self.0.next(at);
-        self.0.insert_item(behind, ScoreBytes::of(score).item(signed));
+        self.0.insert_pair(before, Item::from(member), ScoreBytes::of(score).item(signed));
     }
 
     /// The member before which (score, member), which is not there, belongs. Looked for from the end:

