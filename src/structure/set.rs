@@ -98,6 +98,21 @@ impl Set {
         }
     }
 
+    /// A set of members that differ, in the form it would have if they had been added.
+    pub fn of_distinct<'a>(members: impl IntoIterator<Item = Item<'a>>, limits: &Limits) -> Set {
+        let (mut set, mut members) = (Set::default(), members.into_iter());
+        while !matches!(set, Set::Table(_)) {
+            let Some(member) = members.next() else { return set };
+            set.add_item(member, limits);
+        }
+        // From here on it is a table whatever comes, so all that is left can be put there at once.
+        let mut digits = itoa::Buffer::new();
+        let mut entries: Vec<Entry> =
+            set.iter().map(|member| Members::entry(member.text(&mut digits))).collect();
+        entries.extend(members.map(|member| Members::entry(member.text(&mut digits))));
+        Set::Table(Box::new(Members::of(limits.hasher.clone(), entries)))
+    }
+
     /// Takes the form for many members before that many are added.
     pub fn expect(&mut self, more: usize, limits: &Limits) {
         let large = match self {
@@ -194,11 +209,9 @@ impl Set {
     /// Becomes a table.
     fn become_table(&mut self, limits: &Limits) -> &mut Members {
         if !matches!(self, Set::Table(_)) {
-            let mut members = Members::new(limits.hasher.clone());
             let mut digits = itoa::Buffer::new();
-            for member in self.iter() {
-                members.insert(member.text(&mut digits));
-            }
+            let entries = self.iter().map(|member| Members::entry(member.text(&mut digits)));
+            let members = Members::of(limits.hasher.clone(), entries);
             *self = Set::Table(Box::new(members));
         }
         match self {

@@ -29,6 +29,7 @@
 //! Called by `keyspace`.
 #![allow(unsafe_code)]
 
+mod build;
 mod pick;
 mod segment;
 mod walk;

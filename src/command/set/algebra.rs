@@ -114,18 +114,20 @@ impl Operation {
 
     /// The result as a set of its own.
     fn collect(self, sets: &[Option<&Set>], limits: &Limits) -> Set {
-        let mut result = Set::default();
         if self == Operation::Unite {
-            // The result itself knows what it has.
-            for member in sets.iter().flatten().flat_map(|set| set.iter()) {
+            // The result itself knows what it has; it begins as a copy of the largest.
+            let mut present: Vec<&Set> = sets.iter().flatten().copied().collect();
+            present.sort_by_key(|set| std::cmp::Reverse(set.len()));
+            let Some((largest, others)) = present.split_first() else { return Set::default() };
+            let mut result = Set::of_distinct(largest.iter(), limits);
+            for member in others.iter().flat_map(|set| set.iter()) {
                 result.add_item(member, limits);
             }
-        } else {
-            self.visit(sets, limits.hasher.clone(), |member| {
-                result.add_item(member, limits);
-            });
+            return result;
         }
-        result
+        let mut members = Vec::new();
+        self.visit(sets, limits.hasher.clone(), |member| members.push(member));
+        Set::of_distinct(members, limits)
     }
 }
 

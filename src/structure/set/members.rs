@@ -19,6 +19,18 @@ impl Members {
         Members { table: Table::new(hasher), bytes: 0 }
     }
 
+    /// Of members that differ.
+    pub fn of(hasher: RandomState, entries: impl IntoIterator<Item = Entry>) -> Members {
+        let mut bytes = 0;
+        let counted = entries.into_iter().inspect(|entry| bytes += entry.bytes_allocated());
+        Members { table: Table::of(hasher, counted), bytes }
+    }
+
+    /// What a member lies in.
+    pub fn entry(member: &[u8]) -> Entry {
+        Entry::new(member, NewValue::Bytes(b""), None)
+    }
+
     pub fn table(&self) -> &Table {
         &self.table
     }
@@ -39,7 +51,7 @@ impl Members {
         match self.table.lookup(hash, member) {
             Lookup::Found(_) => false,
             Lookup::Vacant(place) => {
-                let entry = Entry::new(member, NewValue::Bytes(b""), None);
+                let entry = Members::entry(member);
                 self.bytes += entry.bytes_allocated();
                 place.insert(entry);
                 true
@@ -81,10 +93,6 @@ impl Members {
 
 impl Clone for Members {
     fn clone(&self) -> Members {
-        let mut copy = Members::new(self.table.hasher());
-        for member in self.iter() {
-            copy.insert(member);
-        }
-        copy
+        Members::of(self.table.hasher(), self.iter().map(Members::entry))
     }
 }
