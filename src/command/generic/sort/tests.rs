@@ -1,3 +1,5 @@
+//! SORT against what redis-server answers, and a part of an order against the whole.
+
 use super::*;
 use crate::command::testing::{Bench, expect, expect_journal};
 use proptest::prelude::*;
@@ -87,6 +89,28 @@ fn a_sorted_set_has_an_order_of_its_own() {
             ("SORT z BY nosort DESC LIMIT 0 0", "*0"),
         ],
     );
+}
+
+#[test]
+fn a_set_has_an_order_only_where_it_is_seen_again() {
+    for shards in [1, 4] {
+        let mut b = Bench::with_shards(shards);
+        expect(
+            &mut b,
+            &[
+                ("SADD n 10 9 100 8", ":4"),
+                ("SORT n", "*4 $1 8 $1 9 $2 10 $3 100"),
+                ("SORT n DESC LIMIT 1 2", "*2 $2 10 $1 9"),
+                ("SADD t c a b", ":3"),
+                ("SORT t BY nosort STORE d", ":3"),
+                ("LRANGE d 0 -1", "*3 $1 a $1 b $1 c"),
+                ("SORT t BY x_* ALPHA DESC", "*3 $1 a $1 b $1 c"),
+                ("SORT t BY x_* DESC", "*3 $1 c $1 b $1 a"),
+            ],
+        );
+        b.client.in_transaction = true;
+        assert_eq!(b.line("SORT t BY nosort DESC LIMIT 0 2"), "*2 $1 c $1 b");
+    }
 }
 
 #[test]
