@@ -122,9 +122,9 @@ impl Field {
 }
 
 impl Operation {
-    /// Carries it out on an entry that is long enough; whether that changed something. The reply is the
-    /// old value for SET, the new one for INCRBY, null if it fails.
-    fn write(&self, entry: &mut Entry, reply: &mut Reply<'_>) -> Result<bool, Error> {
+    /// Carries it out on an entry that is long enough; whether it wrote, and if so, something else. The
+    /// reply is the old value for SET, the new one for INCRBY, null if it fails.
+    fn write(&self, entry: &mut Entry, reply: &mut Reply<'_>) -> Result<Option<bool>, Error> {
         let text = as_string(entry)?;
         let mut digits = itoa::Buffer::new();
         let bytes = text.bytes(&mut digits);
@@ -132,7 +132,7 @@ impl Operation {
         let wanted = match self.action {
             Action::Get => {
                 reply.integer(old as i64);
-                return Ok(false);
+                return Ok(None);
             }
             // A negative number for an unsigned field is a large one.
             Action::Set(n) if !self.field.signed => n as u64 as i128,
@@ -141,14 +141,14 @@ impl Operation {
         };
         let Some(new) = self.field.fit(wanted, self.overflow) else {
             reply.null();
-            return Ok(false);
+            return Ok(None);
         };
         reply.integer(if matches!(self.action, Action::Set(_)) { old } else { new } as i64);
         if new != old {
             let (word, len) = self.field.put(bytes, new);
             entry.set_range(self.field.first_byte(), &word[..len]);
         }
-        Ok(new != old)
+        Ok(Some(new != old))
     }
 }
 
@@ -219,16 +219,19 @@ fn read(x: &mut Exec<'_>, key: &[u8], operations: &[Operation]) -> Result<(), Er
 
 fn write(x: &mut Exec<'_>, key: &[u8], operations: &[Operation], end: usize) -> Result<(), Error> {
     let Exec { keys, reply, .. } = x;
-    let changed = edit(keys, key, end, |entry, grown| {
+    let (grown, written) = edit(keys, key, end, |entry, grown| {
         reply.array(operations.len());
-        let mut changed = grown;
+        let mut written = false;
         for operation in operations {
-            changed |= operation.write(entry, reply)?;
+            written |= operation.write(entry, reply)?.is_some_and(|changed| changed || grown);
         }
-        Ok::<_, Error>(changed)
+        Ok::<_, Error>((grown, written))
     })??;
-    if changed {
+    if grown || written {
         x.keys.changed(key);
+    }
+    // A string that has only grown is no event to Redis.
+    if written {
         x.keys.event(EventClasses::STRING, "setbit", key);
     }
     Ok(())
