@@ -13,7 +13,9 @@
 //! Longer: `RINGDOVE_SIM_SEEDS=2000 cargo test --release --lib actor::sim`; one seed again:
 //! `RINGDOVE_SIM_SEED=17 cargo test --lib actor::sim`.
 
+#[cfg(test)]
 mod blocking;
+#[cfg(test)]
 mod pubsub;
 
 use super::{Actor, Lanes};
