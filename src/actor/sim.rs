@@ -13,7 +13,7 @@
 //! Longer: `RINGDOVE_SIM_SEEDS=2000 cargo test --release --lib actor::sim`; one seed again:
 //! `RINGDOVE_SIM_SEED=17 cargo test --lib actor::sim`.
 
-mod pubsub;
+mod pubsub_tests;
 
 use super::canary::{Canary, plant};
 use super::{Actor, Lanes};
