@@ -12,6 +12,7 @@ use ringdove::resp::{Proto, Reply};
 const NEWER: &[&str] = &[
     "ringdove_version",
     "pubsub_clients",
+    "expired_subkeys",
     "watching_clients",
     "total_watched_keys",
     "total_blocking_keys",

@@ -3,6 +3,7 @@
 
 use crate::client::{Client, encode};
 use crate::server::Server;
+use hdrhistogram::Histogram;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -81,14 +82,14 @@ pub struct Waits {
 /// Runs `work` while a second client asks for a key every half millisecond.
 pub fn with_watcher(server: &Server, work: impl FnOnce()) -> Waits {
     let stop = AtomicBool::new(false);
-    let mut waits = std::thread::scope(|scope| {
+    let waits = std::thread::scope(|scope| {
         let watcher = scope.spawn(|| {
             let mut client = server.client();
-            let mut waits = Vec::new();
+            let mut waits = Histogram::<u64>::new(3).expect("three digits");
             while !stop.load(Ordering::Relaxed) {
                 let asked = Instant::now();
                 client.call(&["GET", "probe"]);
-                waits.push(asked.elapsed().as_secs_f64() * 1000.0);
+                waits.saturating_record(asked.elapsed().as_nanos() as u64);
                 std::thread::sleep(Duration::from_micros(500));
             }
             waits
@@ -97,6 +98,6 @@ pub fn with_watcher(server: &Server, work: impl FnOnce()) -> Waits {
         stop.store(true, Ordering::Relaxed);
         watcher.join().expect("the watcher ends")
     });
-    waits.sort_by(f64::total_cmp);
-    Waits { p999: waits[(waits.len() * 999 / 1000).min(waits.len() - 1)], max: waits[waits.len() - 1] }
+    let millis = |nanos: u64| nanos as f64 / 1e6;
+    Waits { p999: millis(waits.value_at_quantile(0.999)), max: millis(waits.max()) }
 }

@@ -4,7 +4,8 @@ use super::Actor;
 use super::inbox::ABORTED;
 use super::transaction::OpenHold;
 use crate::session::state;
-use crate::shard::{Kind, Parcel, ReplyTo};
+use crate::shard::{Item, Kind, Parcel, ReplyTo};
+use std::sync::Arc;
 
 impl Actor {
     /// Takes in everything that other shards, or this one, have answered.
@@ -55,24 +56,46 @@ impl Actor {
                     }
                     at = last;
                 }
-                Kind::Command | Kind::Watch { .. } | Kind::Thread => {
-                    self.reply(item.to, &parcel.replies[from..to])
-                }
+                // Nothing may also be an answer: what an empty shard has for DEBUG DIGEST.
+                Kind::Command if to == from => match parcel.waiting.iter().find(|(n, _)| *n as usize == at) {
+                    Some((_, waiter)) => self.registered(item.to, Arc::clone(waiter)),
+                    None => self.reply(parcel, item, &[]),
+                },
                 Kind::Echo => {
-                    self.reply(item.to, &parcel.replies[from..to]);
+                    self.reply(parcel, item, &parcel.replies[from..to]);
                     self.echoed(item.to);
                 }
-                Kind::Hold(_) | Kind::Unwatch { .. } => {}
+                Kind::Command | Kind::Watch { .. } | Kind::Thread => {
+                    self.reply(parcel, item, &parcel.replies[from..to])
+                }
+                Kind::PutBack => {
+                    if parcel.replies[from] == b'-' {
+                        let reason = String::from_utf8_lossy(&parcel.replies[from + 1..to]);
+                        tracing::warn!(
+                            "A popped element that reached nobody could not be put back: {reason}"
+                        );
+                    }
+                }
+                Kind::Hold(_)
+                | Kind::Unwatch { .. }
+                | Kind::Served { .. }
+                | Kind::Moves(_)
+                | Kind::Forget(_) => {}
             }
             at += 1;
         }
     }
 
     /// One reply for one slot, or one fragment's single reply.
-    fn reply(&mut self, to: ReplyTo, reply: &[u8]) {
-        let Some(session) = self.sessions.get_mut(to.conn as usize) else { return };
-        if session.id as u32 != to.client {
-            return;
+    fn reply(&mut self, parcel: &Parcel, item: &Item, reply: &[u8]) {
+        let to = item.to;
+        let session = self.sessions.get_mut(to.conn as usize).filter(|s| s.id as u32 == to.client);
+        let Some(session) = session else {
+            return self.reply_to_nobody(item, parcel.args(item), reply);
+        };
+        if session.blocked.as_ref().is_some_and(|blocked| blocked.slot == to.slot) {
+            let undo = self.undo(item.command, parcel.args(item), item.db, reply);
+            return self.finish_wait(to.conn as usize, to.slot, reply, undo);
         }
         if session.pending.gather(to.slot).is_some() {
             return self.fragment(to, Some((reply.to_vec(), vec![reply.len() as u32])));

@@ -1,10 +1,14 @@
 //! Running what others (and this shard's own mixed connections) have pushed here, in its order.
 
-use super::{Actor, env, planted};
+use super::blocking::asker_of;
+use super::{Actor, env};
+use crate::base::{ShardId, planted};
 use crate::command::CommandId;
-use crate::resp::Args;
+use crate::resp::{Args, ArgsBuf};
 use crate::session::commands::{SessionRun, Threads};
-use crate::shard::{Answers, Commands, Engine, Env, Item, Job, Kind, Parcel, run_job};
+use crate::shard::{
+    Answers, Commands, Engine, Env, Item, Job, Kind, Parcel, Served, Server, register, run_job,
+};
 use std::sync::Arc;
 
 /// A watched key had changed: the header's reply of a unit that did not run.
@@ -83,6 +87,9 @@ impl Actor {
                     let hold = Arc::clone(hold);
                     self.next_item += 1;
                     parcel.ends.push(parcel.replies.len() as u32);
+                    if !hold.asks.is_empty() {
+                        hold.tell(self.me, self.thread_parts(hold.asker, &hold.asks));
+                    }
                     self.tell_news();
                     self.owner.lend();
                     self.lent = true;
@@ -101,13 +108,26 @@ impl Actor {
                     self.run_thread_part(asker, item.command, commands.args(item), answers.replies);
                     answers.end();
                 }
+                Kind::Served { waiter, shard, chunk } => {
+                    let (waiter, shard, chunk) = (Arc::clone(waiter), *shard, *chunk);
+                    self.next_item += 1;
+                    parcel.ends.push(parcel.replies.len() as u32);
+                    self.reached_home(&waiter, parcel.args(&parcel.items[at]).at(0), shard, chunk);
+                }
+                Kind::Moves(waiter) => {
+                    let waiter = Arc::clone(waiter);
+                    self.next_item += 1;
+                    parcel.ends.push(parcel.replies.len() as u32);
+                    self.run_again(&waiter);
+                }
                 _ => {
                     let random = self.random();
                     let env = env!(self);
                     let engine = self.owner.get().expect("not lent, so running");
                     let (now, ticks, slow_ticks) = (parcel.now, self.ticks, self.slow_ticks);
+                    let (from, last_tick, served) = (parcel.from, self.last_tick, &mut self.served);
                     let mut runner =
-                        Runner { env, engine, now, random, ticks, slow_ticks, last_tick: self.last_tick };
+                        Runner { env, engine, from, now, random, ticks, slow_ticks, last_tick, served };
                     let (commands, mut answers) = parcel.parts();
                     self.next_item = runner.run(commands, at, &mut answers);
                     self.last_tick = runner.last_tick;
@@ -135,7 +155,8 @@ impl Actor {
         let env = env!(self);
         let last_tick = (self.ticks)();
         let (now, ticks, slow_ticks) = (parcel.now, self.ticks, self.slow_ticks);
-        let mut runner = Runner { env, engine, now, random, ticks, slow_ticks, last_tick };
+        let (from, served) = (parcel.from, &mut self.served);
+        let mut runner = Runner { env, engine, from, now, random, ticks, slow_ticks, last_tick, served };
         let (commands, mut answers) = parcel.parts();
         let mut at = 0;
         while at < commands.items.len() {
@@ -144,10 +165,20 @@ impl Actor {
         parcel.depends_on = engine.depends_on();
     }
 
+    /// This thread's parts of a transaction's commands about connections.
+    pub(super) fn thread_parts(&mut self, asker: u64, asks: &[(CommandId, ArgsBuf)]) -> Vec<Vec<u8>> {
+        let mut part = |(id, args): &(CommandId, ArgsBuf)| {
+            let mut out = Vec::new();
+            self.run_thread_part(asker, *id, args.as_args(), &mut out);
+            out
+        };
+        asks.iter().map(&mut part).collect()
+    }
+
     /// This thread's part of a command about connections.
     pub(super) fn run_thread_part(&mut self, asker: u64, id: CommandId, args: Args<'_>, out: &mut Vec<u8>) {
         let node = Arc::clone(&self.node);
-        let mut close = Vec::new();
+        let (mut close, mut unblock) = (Vec::new(), Vec::new());
         if let Some(SessionRun::Threads(part, _)) = node.session_run(id) {
             let mut threads = Threads {
                 sessions: &mut self.sessions,
@@ -156,11 +187,15 @@ impl Actor {
                 me: self.me,
                 asker,
                 close: &mut close,
+                unblock: &mut unblock,
             };
             part(&mut threads, args, out);
         } else {
             // Without a part of its own: a line for the clients in MONITOR.
             self.show_monitors(args.at(0));
+        }
+        for (key, with_error) in unblock {
+            self.unblock(key, with_error);
         }
         for key in close {
             self.close_now(key, asker);
@@ -186,11 +221,15 @@ impl Actor {
 struct Runner<'a> {
     env: Env<'a>,
     engine: &'a mut Engine,
+    /// Whose parcel it is.
+    from: ShardId,
     now: u64,
     random: u64,
     ticks: fn() -> u64,
     slow_ticks: u64,
     last_tick: u64,
+    /// What waiters got of it.
+    served: &'a mut Vec<Served>,
 }
 
 impl Runner<'_> {
@@ -200,6 +239,9 @@ impl Runner<'_> {
         match &item.kind {
             Kind::Command => {
                 self.run_item(commands, at, answers);
+                if self.engine.keyspace.blocked.is_stirred() {
+                    self.stirred(item, at, answers);
+                }
                 at + 1
             }
             Kind::Unit { commands: count, id, parts, watcher } => {
@@ -221,6 +263,9 @@ impl Runner<'_> {
                     self.run_item(commands, at, answers);
                 }
                 self.engine.end_unit();
+                if self.engine.keyspace.blocked.is_stirred() {
+                    self.serve();
+                }
                 last + 1
             }
             Kind::Watch { client } => {
@@ -242,8 +287,39 @@ impl Runner<'_> {
                 answers.end();
                 at + 1
             }
-            Kind::Hold(_) | Kind::Thread => unreachable!("only the owner's thread runs these"),
+            Kind::Forget(waiter) => {
+                self.engine.keyspace.blocked.forget(waiter);
+                answers.end();
+                self.serve();
+                at + 1
+            }
+            Kind::PutBack => {
+                let over_limit = std::mem::take(&mut self.env.over_limit);
+                self.run_item(commands, at, answers);
+                self.env.over_limit = over_limit;
+                self.serve();
+                at + 1
+            }
+            Kind::Hold(_) | Kind::Thread | Kind::Served { .. } | Kind::Moves(_) => {
+                unreachable!("only the owner's thread runs these")
+            }
         }
+    }
+
+    /// The command made keys ready that somebody waits for, or wants to wait itself.
+    #[cold]
+    fn stirred(&mut self, item: &Item, at: usize, answers: &mut Answers<'_>) {
+        if let Some(wait) = self.engine.keyspace.blocked.take_wanted() {
+            let asker = asker_of(item, self.from);
+            let waiter = register(self.env, &mut [self.engine], asker, *wait, self.env.placement);
+            answers.waiting.push((at as u32, waiter));
+        }
+        self.serve();
+    }
+
+    fn serve(&mut self) {
+        let Runner { env, engine, now, random, ticks, served, .. } = self;
+        Server { env: *env, now: *now, random: *random, ticks: *ticks, served }.serve(engine);
     }
 
     fn run_item(&mut self, commands: Commands<'_>, at: usize, answers: &mut Answers<'_>) {

@@ -186,17 +186,21 @@ impl Actor {
             let depends = &mut self.depends[self.me as usize];
             *depends = (*depends).max(engine.depends_on());
         }
+        let stirred = engine.keyspace.blocked.is_stirred();
         if !session.has_output {
             session.has_output = true;
             self.with_output.push(key);
         }
-        if has_news {
+        if stirred {
+            self.serve_here();
+        }
+        if has_news || stirred {
             self.take_own_news();
         }
         self.count(key, id, args, ok);
     }
 
-    fn job(&mut self, key: usize, command: CommandId) -> Job {
+    pub(super) fn job(&mut self, key: usize, command: CommandId) -> Job {
         let random = self.random();
         let session = &self.sessions[key];
         Job { command, db: session.db, now: self.now, proto: session.proto, view: session.view(), random }
@@ -242,6 +246,9 @@ impl Actor {
 
     /// A command without its session's peculiarities: planned and sent on its way.
     pub(super) fn dispatch(&mut self, key: usize, id: CommandId, args: Args<'_>) {
+        if self.may_wait(id, args) {
+            return self.dispatch_waiting(key, id, args);
+        }
         let spec = self.node.table.spec(id);
         let plan = match router::plan(spec, args, &self.node.placement) {
             Ok(plan) => plan,
@@ -265,7 +272,7 @@ impl Actor {
     }
 
     /// Puts one command into the outbox for its owner.
-    fn forward(&mut self, key: usize, shard: u16, id: CommandId, args: Args<'_>) {
+    pub(super) fn forward(&mut self, key: usize, shard: u16, id: CommandId, args: Args<'_>) -> u32 {
         self.mark_unpushed(key);
         let session = &mut self.sessions[key];
         let slot = session.pending.reserve(session.is(state::REPLY_OFF | state::REPLY_SKIP));
@@ -279,6 +286,7 @@ impl Actor {
         };
         self.parcel(shard).push(to, Kind::Command, head, args);
         self.tally().forwarded.add(1);
+        slot
     }
 
     pub(super) fn mark_unpushed(&mut self, key: usize) {
@@ -469,7 +477,9 @@ impl Actor {
         let plan = router::plan(self.node.table.spec(id), args, &self.node.placement);
         match plan {
             // The fast way writes straight into the output; a silent session must not see it.
-            Ok(Plan::One(shard)) if silent => self.forward(key, shard, id, args),
+            Ok(Plan::One(shard)) if silent && !self.may_wait(id, args) => {
+                self.forward(key, shard, id, args);
+            }
             _ => self.dispatch(key, id, args),
         }
     }

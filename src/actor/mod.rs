@@ -13,12 +13,13 @@
 //! A local command looks at the inbox before it runs and lets what is there go first: whoever learned of
 //! an effect elsewhere and then asked here finds that effect's siblings done.
 //!
+//! Clients in blocking commands: `blocking`.
+//!
 //! Pure: bytes, time and wake-ups are brought by a driver (`server::driver`, or the simulator in
 //! `actor/sim.rs`). Never blocks, never sleeps, never calls a socket.
 
 mod answers;
-#[cfg(test)]
-mod canary;
+mod blocking;
 mod inbox;
 mod input;
 mod invalidate;
@@ -36,11 +37,11 @@ use crate::bridge::lane::{Consumer, Producer, lane};
 use crate::config::Settings;
 use crate::keyspace::Stale;
 use crate::resp::Span;
-use crate::session::{Node, Peer, Session, Sessions, state};
-use crate::shard::{Delivery, Engine, Parcel, Tally};
+use crate::session::{Doubt, Node, Peer, Session, Sessions, state};
+use crate::shard::{Delivery, Engine, Parcel, Served, Tally};
 use publish::Publication;
 use release::Release;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use transaction::OpenHold;
 
@@ -79,6 +80,12 @@ pub struct Actor {
     /// Shards that this turn has answered.
     to_wake: Vec<bool>,
     spare: Vec<Box<Parcel>>,
+    /// What this thread has given to waiters, not yet on its way to their homes.
+    served: Vec<Served>,
+    /// Timeouts of blocked connections of this shard: when, which, whose.
+    deadlines: BTreeSet<(Millis, usize, u64)>,
+    /// Blocked connections whose reply waits for earlier ones.
+    unplaced: Vec<usize>,
     /// Transactions of connections of this shard that wait for keyspaces.
     holds: Vec<OpenHold>,
 
@@ -107,6 +114,9 @@ pub struct Actor {
     has_paused: bool,
     turn_worked: bool,
     last_expire: Millis,
+    /// Keys past their time are left, or memory to give back in slices.
+    expiring: bool,
+    freeing: bool,
 
     // Scratch, kept for its capacity.
     spans: Vec<Span>,
@@ -178,6 +188,9 @@ impl Actor {
             answered: Vec::new(),
             to_wake: vec![false; shards],
             spare: Vec::new(),
+            served: Vec::new(),
+            deadlines: BTreeSet::new(),
+            unplaced: Vec::new(),
             holds: Vec::new(),
             with_output: Vec::new(),
             resumed: Vec::new(),
@@ -196,6 +209,8 @@ impl Actor {
             has_paused: false,
             turn_worked: false,
             last_expire: 0,
+            expiring: false,
+            freeing: false,
             spans: Vec::new(),
             inline: Vec::new(),
             scratch: Vec::new(),
@@ -229,13 +244,16 @@ impl Actor {
         key
     }
 
-    /// A connection has ended, whoever ended it. Answers still under way find nobody.
-    pub fn closed(&mut self, key: usize) {
-        let Some(mut session) = self.sessions.try_remove(key) else { return };
+    /// A connection has ended, whoever ended it. Answers still under way find nobody; what they popped is
+    /// not lost: it goes back, or, if a send is under way that may have taken it,
+    /// its fate is left to `resolve`.
+    pub fn closed(&mut self, key: usize) -> Option<Doubt> {
+        let mut session = self.sessions.try_remove(key)?;
         Actor::end_subscriptions(&self.node, self.me, key, &mut session);
         self.node.clients.leave(session.id);
         crate::session::commands::end_tracking(&self.node, &mut session);
         self.tally().connected.sub(1);
+        let doubt = self.give_up(key, &mut session);
         if session.is(state::PAUSED) {
             self.tally().blocked.sub(1);
         }
@@ -248,6 +266,7 @@ impl Actor {
         self.unpushed.retain(|k| *k != key);
         self.closing.retain(|k| *k != key);
         self.sendable.retain(|k| *k != key);
+        doubt
     }
 
     /// 64 fresh bits (splitmix64).
@@ -280,7 +299,9 @@ impl Actor {
         let something = something
             || self.lanes.from.iter().flatten().any(|lane| !lane.is_empty())
             || self.holds.iter().any(OpenHold::is_ready)
-            || self.has_releasable();
+            || self.has_releasable()
+            || !self.served.is_empty()
+            || self.outbox.iter().any(Option::is_some);
         if something {
             self.woke();
         }
@@ -308,18 +329,6 @@ impl Actor {
 fn attention_bit(node: &Node, bit: u32) -> bool {
     node.attention() & bit != 0
 }
-
-/// Whether a bug is planted here; never outside tests (see `canary`).
-macro_rules! planted {
-    ($canary:ident) => {{
-        #[cfg(test)]
-        let planted = crate::actor::canary::is_planted(crate::actor::canary::Canary::$canary);
-        #[cfg(not(test))]
-        let planted = false;
-        planted
-    }};
-}
-pub(crate) use planted;
 
 /// What is the same for every command of a turn, borrowed from the fields it needs so that the
 /// keyspace can be borrowed beside it.

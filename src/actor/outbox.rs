@@ -8,8 +8,9 @@
 //! taken, which is a place in its order as good as a push; the parcel runs here, after the inboxes are
 //! let go.
 
-use super::{Actor, planted};
+use super::Actor;
 use crate::base::limits::PARCELS_IN_FLIGHT_MAX;
+use crate::base::planted;
 use crate::bridge::Places;
 use crate::shard::{Delivery, Engine, Parcel};
 use std::sync::Arc;

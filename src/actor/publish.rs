@@ -16,9 +16,10 @@
 //! Deliveries for this shard alone are written at once if nothing is before them. A key's events are
 //! published before its keyspace changes hands and before the command's reply leaves.
 
+use super::Actor;
 use super::invalidate::write_to;
-use super::{Actor, planted};
 use crate::base::ShardId;
+use crate::base::planted;
 use crate::bridge::Places;
 use crate::command::{CommandId, flag};
 use crate::config::EventClasses;

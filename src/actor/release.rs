@@ -5,8 +5,8 @@
 //! its order.
 
 use super::input::redacted;
-use super::{Actor, attention_bit, planted};
-use crate::base::Millis;
+use super::{Actor, attention_bit};
+use crate::base::{Millis, planted};
 use crate::command::flag;
 use crate::journal::Chunk;
 use crate::resp::{Args, Reply};
@@ -55,6 +55,9 @@ impl Actor {
             self.sleep_micros = self.node.sleeps_for(now_micros);
         }
         self.take_back_loan();
+        if !self.deadlines.is_empty() {
+            self.end_waits();
+        }
         if self.node.trackers.news() != 0 {
             self.limit_tracked();
         }
@@ -74,6 +77,14 @@ impl Actor {
         self.run_ready_holds();
         self.take_answers();
         self.expire_and_free(EXPIRE_PER_TURN, FREE_PER_TURN);
+        if !self.served.is_empty() {
+            self.send_served();
+            // A turn sooner than they would go otherwise.
+            self.push_out();
+        }
+        if !self.unplaced.is_empty() {
+            self.place_owed();
+        }
         if !self.deferred.is_empty() {
             self.write_deferred();
         }
@@ -85,22 +96,31 @@ impl Actor {
 
     /// Removes what is past its time and frees what was flushed, a little of each.
     fn expire_and_free(&mut self, expire: usize, free: usize) {
-        let (now, node) = (self.now, Arc::clone(&self.node));
-        if now == self.last_expire && expire == EXPIRE_PER_TURN {
+        let due = self.now != self.last_expire || expire != EXPIRE_PER_TURN;
+        // With something left to do the shard stays awake.
+        self.turn_worked |= self.expiring | self.freeing;
+        if !due && !self.freeing {
             return;
         }
+        let (now, node) = (self.now, Arc::clone(&self.node));
         let Some(engine) = self.owner.get() else { return };
         self.last_expire = now;
         // A paused server changes no key by itself (CLIENT PAUSE serves failovers).
-        if node.active_expire.load(Ordering::Relaxed) && !attention_bit(&node, attention::PAUSE) {
-            let (keyspace, effects) = engine.split();
-            let news = Actor::wanted_news(&node, self.settings.notify_keyspace_events);
-            if keyspace.expire_some(now, expire, news, effects) {
-                self.turn_worked = true;
-            }
+        let may_expire =
+            node.active_expire.load(Ordering::Relaxed) && !attention_bit(&node, attention::PAUSE);
+        if due {
+            self.expiring = false;
         }
-        if engine.keyspace.free_some(free) {
-            self.turn_worked = true;
+        if due && may_expire {
+            let news = Actor::wanted_news(&node, self.settings.notify_keyspace_events);
+            let (keyspace, mut effects) = engine.split();
+            let keys_left = keyspace.expire_some(now, expire, news, effects.as_deref_mut());
+            self.expiring = keyspace.expire_fields_some(now, expire, news, effects) || keys_left;
+        }
+        self.freeing = engine.keyspace.free_some(free);
+        self.turn_worked |= self.expiring | self.freeing;
+        if engine.keyspace.blocked.is_stirred() {
+            self.serve_here();
         }
         self.tell_news();
     }
@@ -246,9 +266,21 @@ impl Actor {
         session.sending = false;
         session.in_flight = 0;
         session.bytes_out += bytes as u64;
+        if !session.owed.is_empty() {
+            session.settle_owed();
+        }
         if session.releasable > 0 || session.is(state::CLOSING) {
             self.note_sendable(key);
         }
+    }
+
+    /// The kernel took so many bytes of a send and refuses the rest. The connection is about to end.
+    pub fn send_failed(&mut self, key: usize, taken: usize) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.sending = false;
+        session.in_flight = 0;
+        session.bytes_out += taken as u64;
+        session.settle_owed();
     }
 
     /// Whether a connection that shall close has nothing more to send.
@@ -270,6 +302,7 @@ impl Actor {
 
     /// Ends a connection: at once, or, if it is the one that asked, after its reply.
     pub(super) fn close_now(&mut self, key: usize, asker: u64) {
+        self.stop_waiting(key);
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.set(state::CLOSING, true);
         let asks = session.id as u32 == asker as u32;
@@ -349,8 +382,8 @@ impl Actor {
             largest_in = largest_in.max(session.input.capacity());
             largest_out = largest_out.max(session.output_bytes());
             let limit = limits[session.output_class()];
-            // Who only listens is never idle.
-            let idles = !session.is(state::MONITOR | state::SUBSCRIBED);
+            // Who only listens, or waits, is never idle.
+            let idles = !session.is(state::MONITOR | state::SUBSCRIBED | state::BLOCKED);
             if timeout > 0 && now.saturating_sub(session.last_active) > timeout && idles {
                 close.push(key);
             }

@@ -13,11 +13,12 @@
 //! Longer: `RINGDOVE_SIM_SEEDS=2000 cargo test --release --lib actor::sim`; one seed again:
 //! `RINGDOVE_SIM_SEED=17 cargo test --lib actor::sim`.
 
+mod blocking;
 mod pubsub_tests;
 
-use super::canary::{Canary, plant};
 use super::{Actor, Lanes};
 use crate::base::ShardId;
+use crate::base::canary::{Canary, plant};
 use crate::bridge::{Cell, mail};
 use crate::command::CommandTable;
 use crate::config::Settings;
@@ -26,6 +27,7 @@ use crate::keyspace::{Keyspace, Placement};
 use crate::resp::Args;
 use crate::session::{Control, Facts, Node, Peer};
 use crate::shard::Engine;
+use crate::structure::{Item, Object};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -71,6 +73,10 @@ struct World {
     borrowed_seen: u64,
     /// Per client, the highest value of its own counter that it has read.
     told: Vec<i64>,
+    /// Sends take their time, and may be lost with their connections.
+    slow_network: bool,
+    /// Sends under way: shard, connection, bytes.
+    flying: Vec<(usize, usize, Vec<u8>)>,
 }
 
 /// A client's end: what it has sent and not had answered, what it has read.
@@ -115,7 +121,9 @@ impl World {
             now_micros: 1_700_000_000_000_000,
             turns: 0,
             borrowed_seen: 0,
-            told: vec![0; CLIENTS],
+            told: vec![0; CLIENTS.max(blocking::CLIENTS)],
+            slow_network: false,
+            flying: Vec::new(),
         }
     }
 
@@ -157,7 +165,9 @@ impl World {
     fn turn(&mut self, shard: usize, clients: &mut [Client]) {
         let has_input = clients.iter().any(|c| c.open && c.shard == shard && !c.sending.is_empty());
         if self.shards[shard].asleep {
-            let rung = !self.node.wakes[shard].is_sleeping();
+            let now = self.now_micros / 1000;
+            let due = self.shards[shard].actor.next_deadline().is_some_and(|at| at <= now);
+            let rung = due || !self.node.wakes[shard].is_sleeping();
             if !rung && !has_input {
                 return;
             }
@@ -176,6 +186,11 @@ impl World {
             }
         }
         let worked = self.shards[shard].actor.end_turn();
+        for key in self.shards[shard].actor.take_closing() {
+            if let Some(client) = clients.iter_mut().find(|c| c.open && c.shard == shard && c.key == key) {
+                self.close(client);
+            }
+        }
         self.collect(shard, clients);
         if !worked && self.choice.one_in(2) {
             self.shards[shard].asleep = self.shards[shard].actor.prepare_sleep();
@@ -185,6 +200,9 @@ impl World {
     /// Takes a shard's output to its clients.
     fn collect(&mut self, shard: usize, clients: &mut [Client]) {
         let mut read_anew = false;
+        if self.slow_network {
+            return self.fly(shard, clients);
+        }
         let actor = &mut self.shards[shard].actor;
         while let Some(key) = actor.next_sendable() {
             if let Some(output) = actor.take_output(key, &mut Vec::new()) {
@@ -248,8 +266,34 @@ impl World {
 
     fn close(&mut self, client: &mut Client) {
         self.rouse(client.shard);
-        self.shards[client.shard].actor.closed(client.key);
+        let doubt = self.shards[client.shard].actor.closed(client.key);
         client.open = false;
+        let flying = self.flying.iter().position(|f| (f.0, f.1) == (client.shard, client.key));
+        let flying = flying.map(|at| self.flying.swap_remove(at).2).unwrap_or_default();
+        // What was under way has been taken, or it has not.
+        let taken = if self.choice.one_in(2) { flying.len() } else { 0 };
+        client.received.extend_from_slice(&flying[..taken]);
+        if let Some(doubt) = doubt {
+            self.shards[client.shard].actor.resolve(doubt, taken);
+        }
+    }
+
+    /// Sends begin, and some of those under way end.
+    fn fly(&mut self, shard: usize, clients: &mut [Client]) {
+        let actor = &mut self.shards[shard].actor;
+        for at in (0..self.flying.len()).rev() {
+            if self.flying[at].0 != shard || self.choice.one_in(3) {
+                continue;
+            }
+            let (_, key, output) = self.flying.swap_remove(at);
+            actor.sent(key, output.len());
+            if let Some(client) = clients.iter_mut().find(|c| c.open && c.shard == shard && c.key == key) {
+                client.received.extend_from_slice(&output);
+            }
+        }
+        while let Some(key) = actor.next_sendable() {
+            self.flying.extend(actor.take_output(key, &mut Vec::new()).map(|output| (shard, key, output)));
+        }
     }
 
     /// Runs until nothing moves any more.
@@ -296,12 +340,21 @@ impl World {
     }
 }
 
+/// A collection as text, however it is encoded.
+fn elements(object: &Object) -> String {
+    let text = |item: Item<'_>| String::from_utf8_lossy(&item.to_vec()).into_owned();
+    match object {
+        Object::List(list) => list.iter().map(text).collect::<Vec<_>>().join(" "),
+        other => format!("{other:?}"),
+    }
+}
+
 fn collect_state(keyspace: &Keyspace, all: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
     for entry in keyspace.db(0).table().iter() {
         let value = match entry.value() {
             crate::structure::Value::Int(n) => n.to_string().into_bytes(),
             crate::structure::Value::Bytes(bytes) => bytes.to_vec(),
-            crate::structure::Value::Object(object) => format!("{object:?}").into_bytes(),
+            crate::structure::Value::Object(object) => elements(object).into_bytes(),
         };
         assert!(all.insert(entry.key().to_vec(), value).is_none(), "a key lives on one shard");
     }

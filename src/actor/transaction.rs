@@ -4,15 +4,15 @@
 //! several shards, when no command needs a value of another shard; or holding the keyspaces concerned.
 
 use super::publish::Answer;
-use super::{Actor, env, planted};
-use crate::base::ShardId;
-use crate::command::{CommandId, Merge, Run, flag};
-use crate::keyspace::Keyspace;
+use super::{Actor, env};
+use crate::base::{ShardId, planted};
+use crate::command::{ClientView, CommandId, Merge, Run, acl, flag};
+use crate::keyspace::{Keys, Keyspace, Reach, Ready, Waiter};
 use crate::resp::{Args, ArgsBuf, Proto, Reply};
 use crate::router::{self, Gather, Pieces, Plan, ShardSet};
 use crate::session::commands::SessionRun;
 use crate::session::{Multi, state};
-use crate::shard::{Engine, Head, Hold, Job, Kind, ReplyTo, run_every, run_held};
+use crate::shard::{Engine, Env, Head, Hold, Job, Kind, ReplyTo, Server, run_every, run_held, run_job};
 use std::ops::DerefMut;
 use std::sync::Arc;
 
@@ -21,8 +21,14 @@ pub(super) struct OpenHold {
     hold: Arc<Hold>,
     key: usize,
     client: u64,
-    slot: u32,
-    program: Program,
+    what: Held,
+}
+
+/// What a transaction does with the keyspaces it holds.
+enum Held {
+    Program(Program),
+    /// The command of a client that waits, with the key it moves something to in reach.
+    Again(Arc<Waiter>),
 }
 
 impl OpenHold {
@@ -33,9 +39,13 @@ impl OpenHold {
 
 /// What runs while keyspaces are held.
 struct Program {
+    /// Which of its session's replies is its.
+    slot: u32,
     commands: Vec<(CommandId, ArgsBuf)>,
     /// The reply is an array of the commands' replies.
     exec: bool,
+    /// Its only command may find nothing, and wait.
+    may_wait: bool,
     /// Fails if a key this client watches has changed.
     watcher: Option<u64>,
     db: usize,
@@ -133,12 +143,20 @@ impl Actor {
             self.tally().watching.sub(1);
         }
         let session = &self.sessions[key];
-        let program =
-            Program { commands: multi.queued, exec: true, watcher, db: session.db, proto: session.proto };
+        let proto = session.proto;
+        let program = Program {
+            slot: 0,
+            commands: multi.queued,
+            exec: true,
+            may_wait: false,
+            watcher,
+            db: session.db,
+            proto,
+        };
         match form {
             Form::Here => self.exec_here(key, program),
             Form::Units => self.exec_units(key, &shards, program),
-            Form::Hold => self.hold(key, shards, program),
+            Form::Hold => self.hold(key, shards, Held::Program(program)),
         }
         self.count(key, id, Args::new(&[], &[]), true);
     }
@@ -161,11 +179,17 @@ impl Actor {
         let node = Arc::clone(&self.node);
         let mut shards = watched.clone();
         let mut independent = true;
+        let mut fed = ShardSet::default();
         let (mut session_state, mut publishes) = (false, false);
         for (id, args) in queued {
             let spec = node.table.spec(*id);
             match router::plan(spec, args.as_args(), &node.placement) {
-                Ok(Plan::One(shard)) => shards.insert(shard),
+                Ok(Plan::One(shard)) => {
+                    shards.insert(shard);
+                    if spec.has(flag::WRITE) && spec.acl & FEEDING != 0 {
+                        fed.insert(shard);
+                    }
+                }
                 Ok(Plan::Split(some)) => shards.extend(&some),
                 Ok(Plan::Hold(some)) => {
                     independent = false;
@@ -180,6 +204,10 @@ impl Actor {
                 }
                 Ok(Plan::Session) => match node.session_run(*id) {
                     Some(SessionRun::Publish(_)) => publishes = true,
+                    Some(SessionRun::Threads(..)) => {
+                        session_state = true;
+                        shards.extend(&ShardSet::all(node.shards()));
+                    }
                     _ => session_state = true,
                 },
                 Err(_) => independent = false,
@@ -197,6 +225,10 @@ impl Actor {
         // a message may not come before the unit is in the journal, it is published when that is known.
         let uncertain = !watched.as_slice().is_empty() || node.journal.is_on();
         independent &= !(publishes && uncertain && !node.registry.is_quiet());
+        // Who waits for keys of several shards gets what came first: one place must know what that was.
+        if fed.as_slice().len() > 1 && node.has_spread_waiters() {
+            independent = false;
+        }
         // Who listens to events of several shards hears them in the order of the commands.
         let unordered = !queued.iter().any(|(id, _)| self.tells_in_order(*id));
         independent &= unordered || shards.single().is_some();
@@ -212,7 +244,15 @@ impl Actor {
         let mut out = Vec::new();
         {
             let mut mine = node.cells[self.me as usize].claim().expect("just lent");
-            self.run_program(key, program, 0, &mut [&mut *mine], &mut out);
+            // With threads to ask, this is the only shard there is.
+            let asks = self.asks(&program);
+            let asked = (!asks.is_empty()).then(|| {
+                let asker = self.sessions[key].id;
+                let hold = Hold::new(0, self.me, vec![self.me]).asking(asker, Vec::new());
+                hold.tell(self.me, self.thread_parts(asker, &asks));
+                hold
+            });
+            self.run_program(key, &program, 0, asked.as_ref(), &mut [&mut *mine], &mut out);
         }
         self.owner.run();
         self.answer(key, |to, _| to.extend_from_slice(&out));
@@ -353,49 +393,75 @@ impl Actor {
 
     /// A single command over keys of several shards that depend on each other (RENAME, MSETNX).
     pub(super) fn hold_command(&mut self, key: usize, shards: ShardSet, id: CommandId, args: Args<'_>) {
+        let may_wait = self.may_wait(id, args);
         let session = &self.sessions[key];
         let program = Program {
+            slot: 0,
             commands: vec![(id, args.into())],
             exec: false,
+            may_wait,
             watcher: None,
             db: session.db,
             proto: session.proto,
         };
-        self.hold(key, shards, program);
+        self.hold(key, shards, Held::Program(program));
+    }
+
+    /// Runs a waiting client's command once more, over everything it needs.
+    pub(super) fn hold_again(&mut self, key: usize, shards: ShardSet, waiter: Arc<Waiter>) {
+        self.hold(key, shards, Held::Again(waiter));
     }
 
     /// Runs a program while holding whole keyspaces: at once, if they can be had; else from places in
     /// their inboxes, when all have been lent.
-    fn hold(&mut self, key: usize, shards: ShardSet, program: Program) {
-        let program = match self.hold_at_once(key, &shards, program) {
-            None => return,
-            Some(program) => program,
-        };
-        let hold = Arc::new(Hold::new(self.node.next_unit(), self.me, shards.as_slice().to_vec()));
+    fn hold(&mut self, key: usize, shards: ShardSet, mut what: Held) {
         let session = &mut self.sessions[key];
-        let slot = session.pending.reserve(session.is(state::REPLY_OFF | state::REPLY_SKIP));
-        session.set(state::GATED, true);
-        let client = session.id;
+        let (client, silent) = (session.id, session.is(state::REPLY_OFF | state::REPLY_SKIP));
+        let mut asks = Vec::new();
+        if let Held::Program(program) = &mut what {
+            program.slot = session.pending.reserve(silent);
+            if program.may_wait {
+                self.gate(key, program.slot);
+            }
+            asks = self.asks(program);
+        }
+        let what = match asks.is_empty() {
+            // A thread that sleeps cannot be asked.
+            false => what,
+            true => match self.hold_at_once(key, &shards, what) {
+                None => return,
+                Some(what) => what,
+            },
+        };
+        self.sessions[key].set(state::GATED, true);
+        let hold = Hold::new(self.node.next_unit(), self.me, shards.as_slice().to_vec());
+        let hold = Arc::new(hold.asking(client, asks));
         self.mark_unpushed(key);
         for shard in hold.shards.clone() {
             self.parcel(shard).push_bare(ReplyTo::default(), Kind::Hold(Arc::clone(&hold)));
         }
-        self.holds.push(OpenHold { hold, key, client, slot, program });
+        self.holds.push(OpenHold { hold, key, client, what });
+    }
+
+    /// The commands of a program that every shard's own thread has a part in.
+    fn asks(&self, program: &Program) -> Vec<(CommandId, ArgsBuf)> {
+        let asks = |id: &CommandId| matches!(self.node.session_run(*id), Some(SessionRun::Threads(..)));
+        program.commands.iter().filter(|(id, _)| asks(id)).cloned().collect()
     }
 
     /// Borrows every other shard concerned, if all of them sleep with nothing before us, and runs. Gives
-    /// the program back if not.
+    /// back what was to be run if not.
     ///
     /// The own inbox is held with the others: somebody may have taken places here and there since
     /// `local_ready` looked, had his part there run on a keyspace he borrowed himself, and still wait
     /// here. Running now would come after his one part and before his other.
-    fn hold_at_once(&mut self, key: usize, shards: &ShardSet, program: Program) -> Option<Program> {
+    fn hold_at_once(&mut self, key: usize, shards: &ShardSet, what: Held) -> Option<Held> {
         if self.sessions[key].unpushed {
-            return Some(program);
+            return Some(what);
         }
         let mine = shards.as_slice().contains(&self.me);
         if mine && !self.local_ready() {
-            return Some(program);
+            return Some(what);
         }
         let node = Arc::clone(&self.node);
         let others = shards.as_slice().iter().map(|s| *s as usize).filter(|j| *j != self.me as usize);
@@ -404,14 +470,14 @@ impl Actor {
             let all = shards.as_slice().iter().map(|s| *s as usize);
             let places = crate::bridge::Places::hold(&node.inboxes, all);
             if mine && !places.is_empty(self.me as usize) {
-                return Some(program);
+                return Some(what);
             }
             for j in others {
                 let engine = if places.is_empty(j) { node.cells[j].try_borrow() } else { None };
                 match engine {
                     Some(engine) => borrowed.push(engine),
                     // Those borrowed so far go back untouched.
-                    None => return Some(program),
+                    None => return Some(what),
                 }
             }
         }
@@ -419,13 +485,13 @@ impl Actor {
             self.owner.lend();
             node.cells[self.me as usize].claim().expect("just lent")
         });
-        let mut out = Vec::new();
+        let unit = self.node.next_unit();
         {
             let mut own = own;
             let mut engines: Vec<&mut Engine> = borrowed.iter_mut().map(|e| e.deref_mut()).collect();
             engines.extend(own.as_deref_mut());
             engines.sort_by_key(|e| e.keyspace.shard);
-            self.run_program(key, program, self.node.next_unit(), &mut engines, &mut out);
+            self.run_held(key, what, unit, None, &mut engines);
         }
         if mine {
             self.owner.run();
@@ -434,13 +500,48 @@ impl Actor {
             // Before the keyspace goes back: its owner's next chunk must come after this one.
             self.send_chunk(engine.effects_to_send());
         }
-        self.answer(key, |to, _| to.extend_from_slice(&out));
         None
+    }
+
+    /// Runs a transaction of a session that is still there, and answers it.
+    fn run_held(
+        &mut self,
+        key: usize,
+        what: Held,
+        unit: u64,
+        hold: Option<&Hold>,
+        engines: &mut [&mut Engine],
+    ) {
+        let mut out = Vec::new();
+        let waiter = match &what {
+            Held::Program(program) => self.run_program(key, program, unit, hold, engines, &mut out),
+            // It has gone, or waits on.
+            Held::Again(waiter) if !self.run_waiter(waiter, unit, engines, &mut out) => return,
+            Held::Again(_) => None,
+        };
+        match what {
+            Held::Program(program) if program.may_wait => match waiter {
+                Some(waiter) => self.blocks(key, waiter),
+                None => {
+                    let (id, args) = &program.commands[0];
+                    let undo = self.undo(*id, args.as_args(), program.db as u16, &out);
+                    self.finish_wait(key, program.slot, &out, undo);
+                }
+            },
+            Held::Again(waiter) => self.finish_wait(key, waiter.asker.seat.slot, &out, None),
+            Held::Program(program) => {
+                let Some(session) = self.sessions.get_mut(key) else { return };
+                session.pending.fill(program.slot, &out, &mut session.out);
+                self.note_output(key);
+                self.open_gate(key);
+                self.drained(key);
+            }
+        }
     }
 
     /// All keyspaces of a transaction have been lent: run it and give them back.
     pub(super) fn run_hold(&mut self, open: OpenHold) {
-        let OpenHold { hold, key, client, slot, program } = open;
+        let OpenHold { hold, key, client, what } = open;
         let node = Arc::clone(&self.node);
         let mut lent: Vec<_> = hold
             .shards
@@ -448,19 +549,22 @@ impl Actor {
             .map(|j| node.cells[*j as usize].claim().expect("lent to this transaction"))
             .collect();
         let alive = self.sessions.get(key).is_some_and(|s| s.id == client);
-        let mut out = Vec::new();
         let mut engines: Vec<&mut Engine> = lent.iter_mut().map(|e| e.deref_mut()).collect();
-        if alive {
-            self.run_program(key, program, hold.id, &mut engines, &mut out);
-        } else {
-            // Sequenced is sequenced: a client that has gone only loses the reply.
-            let mut gone = crate::session::Session::new(client, Default::default(), self.now);
-            gone.db = program.db;
-            let stand_in = self.sessions.insert(gone);
-            self.run_program(stand_in, program, hold.id, &mut engines, &mut out);
-            let mut gone = self.sessions.remove(stand_in);
-            Actor::end_subscriptions(&node, self.me, stand_in, &mut gone);
-            self.with_output.retain(|k| *k != stand_in);
+        match what {
+            what if alive => self.run_held(key, what, hold.id, Some(&hold), &mut engines),
+            // Sequenced is sequenced: a client that has gone only loses the reply. But nothing is popped for
+            // it by a command that would have waited.
+            Held::Program(program) if !program.may_wait => {
+                let mut gone = crate::session::Session::new(client, Default::default(), self.now);
+                gone.db = program.db;
+                let stand_in = self.sessions.insert(gone);
+                let mut lost = Vec::new();
+                self.run_program(stand_in, &program, hold.id, Some(&hold), &mut engines, &mut lost);
+                let mut gone = self.sessions.remove(stand_in);
+                Actor::end_subscriptions(&node, self.me, stand_in, &mut gone);
+                self.with_output.retain(|k| *k != stand_in);
+            }
+            _ => {}
         }
         drop(lent);
         for j in &hold.shards {
@@ -470,23 +574,70 @@ impl Actor {
                 node.wakes[*j as usize].wake();
             }
         }
-        if alive && let Some(session) = self.sessions.get_mut(key) {
-            session.pending.fill(slot, &out, &mut session.out);
-            self.note_output(key);
-            self.open_gate(key);
-            self.drained(key);
-        }
     }
 
-    /// Runs a program on the keyspaces it holds (ascending by shard) and writes its whole reply.
-    fn run_program(
+    /// Runs a waiting client's command again, if there is something for it still; whether there was.
+    fn run_waiter(
         &mut self,
-        key: usize,
-        program: Program,
+        waiter: &Arc<Waiter>,
         unit: u64,
         engines: &mut [&mut Engine],
         out: &mut Vec<u8>,
-    ) {
+    ) -> bool {
+        if !waiter.is_moving() {
+            return false;
+        }
+        let node = Arc::clone(&self.node);
+        let asker = waiter.asker;
+        let held = engines.iter_mut().map(|e| &mut e.keyspace).collect();
+        let keys = Keys::new(Reach::Held(held), asker.db as usize, self.now, &node.placement, None);
+        if (waiter.wait.ready)(&keys, &waiter.wait, 0) != Ready::Yes {
+            waiter.stay();
+            return false;
+        }
+        waiter.moved();
+        self.tally().waits_ended.add(1);
+        let parts = engines.len() as u16;
+        engines.iter_mut().for_each(|e| e.begin_unit(unit, parts));
+        let view = ClientView { no_touch: asker.no_touch, ..ClientView::default() };
+        let (db, now, proto, random) = (asker.db as usize, self.now, asker.proto, self.random());
+        let job = Job { command: asker.command, db, now, proto, view, random };
+        let env = Env { over_limit: false, ..env!(self) };
+        run_over(env, engines, job, waiter.wait.line(0).as_args(), out);
+        engines.iter_mut().for_each(|e| e.end_unit());
+        // This also lets those come who stand behind it.
+        engines.iter_mut().for_each(|e| e.keyspace.blocked.forget(waiter));
+        self.serve_held(engines);
+        self.note_depends(engines);
+        true
+    }
+
+    /// Serves those who wait for keys that a transaction has made ready.
+    fn serve_held(&mut self, engines: &mut [&mut Engine]) {
+        if engines.iter().all(|e| !e.keyspace.blocked.is_stirred()) {
+            return;
+        }
+        if planted!(HoldServesNobody) {
+            engines.iter_mut().for_each(|e| while e.keyspace.blocked.take_ready().is_some() {});
+            return;
+        }
+        engines.iter_mut().for_each(|e| e.keyspace.blocked.set_stamp(u32::MAX));
+        let (env, now, random, ticks) = (env!(self), self.now, self.random, self.ticks);
+        Server { env, now, random, ticks, served: &mut self.served }.serve_held(engines);
+        engines.iter_mut().for_each(|e| e.keyspace.blocked.set_stamp(0));
+    }
+
+    /// Runs a program on the keyspaces it holds (ascending by shard) and writes its whole reply. A waiter
+    /// instead, if its only command found nothing and waits.
+    fn run_program(
+        &mut self,
+        key: usize,
+        program: &Program,
+        unit: u64,
+        hold: Option<&Hold>,
+        engines: &mut [&mut Engine],
+        out: &mut Vec<u8>,
+    ) -> Option<Arc<Waiter>> {
         let node = Arc::clone(&self.node);
         if let Some(client) = program.watcher {
             let mut dirty = false;
@@ -496,7 +647,8 @@ impl Actor {
             }
             if dirty {
                 self.note_depends(engines);
-                return Reply::new(out, program.proto).null_array();
+                Reply::new(out, program.proto).null_array();
+                return None;
             }
         }
         let write = program.commands.iter().any(|(id, _)| node.table.spec(*id).has(flag::WRITE));
@@ -506,10 +658,27 @@ impl Actor {
         if program.exec {
             Reply::new(out, program.proto).array(program.commands.len());
         }
-        for (id, args) in &program.commands {
+        let mut asked = 0;
+        for (number, (id, args)) in program.commands.iter().enumerate() {
+            if matches!(node.session_run(*id), Some(SessionRun::Threads(..))) {
+                let answers = hold.map_or(Vec::new(), |hold| hold.answers(asked));
+                let (then, ok) = self.merge_session(key, *id, args.as_args(), &answers, out);
+                self.after(key, then);
+                self.count(key, *id, args.as_args(), ok);
+                asked += 1;
+                continue;
+            }
+            // Keys are served in the order in which they become ready, wherever they live.
+            engines.iter_mut().for_each(|e| e.keyspace.blocked.set_stamp(number as u32));
             self.run_in_program(key, program.exec, *id, args.as_args(), engines, out);
         }
         engines.iter_mut().for_each(|e| e.end_unit());
+        let wanted = engines.first_mut().and_then(|lead| lead.keyspace.blocked.take_wanted());
+        let waiter = wanted.map(|wait| {
+            let id = program.commands[0].0;
+            self.register_held(key, program.slot, id, *wait, engines)
+        });
+        self.serve_held(engines);
         self.note_depends(engines);
         for engine in engines.iter_mut().filter(|e| e.keyspace.has_news()) {
             self.take_news(engine);
@@ -518,6 +687,7 @@ impl Actor {
         if self.has_publications() {
             self.push_out();
         }
+        waiter
     }
 
     fn note_depends(&mut self, engines: &[&mut Engine]) {
@@ -578,16 +748,7 @@ impl Actor {
                 }
             },
             Run::Keys(_) | Run::Split(..) => {
-                let env = env!(self);
-                if let [engine] = engines {
-                    ok = crate::shard::run_job(env, engine, job, args, out);
-                } else {
-                    let (lead, rest) = engines.split_first_mut().expect("at least one keyspace is held");
-                    let Engine { keyspace, effects, journaling } = &mut **lead;
-                    let mut held: Vec<&mut Keyspace> = vec![keyspace];
-                    held.extend(rest.iter_mut().map(|e| &mut e.keyspace));
-                    ok = run_held(env, held, journaling.then_some(effects), job, args, out);
-                }
+                ok = run_over(env!(self), engines, job, args, out);
             }
             Run::Cursor(_) => {
                 let shard = match router::plan(spec, args, &node.placement) {
@@ -700,6 +861,21 @@ impl Actor {
         }
     }
 }
+
+/// Runs one command over all keyspaces that are held; what it leaves for the journal is the first's.
+fn run_over(env: Env<'_>, engines: &mut [&mut Engine], job: Job, args: Args<'_>, out: &mut Vec<u8>) -> bool {
+    if let [engine] = engines {
+        return run_job(env, engine, job, args, out);
+    }
+    let (lead, rest) = engines.split_first_mut().expect("at least one keyspace is held");
+    let Engine { keyspace, effects, journaling } = &mut **lead;
+    let mut held: Vec<&mut Keyspace> = vec![keyspace];
+    held.extend(rest.iter_mut().map(|e| &mut e.keyspace));
+    run_held(env, held, journaling.then_some(effects), job, args, out)
+}
+
+/// Commands that may bring what somebody waits for.
+const FEEDING: u32 = acl::LIST | acl::SORTEDSET | acl::STREAM | acl::GEO | acl::KEYSPACE;
 
 enum Form {
     Here,

@@ -5,6 +5,7 @@
 //! The digest is Redis's: two servers with the same keys, values and databases, and expiry times on the
 //! same keys, have the same digest, whatever their number of shards, insertion order or encodings.
 
+use super::generic::shown_encoding;
 use super::shard_facts::{self, ShardFacts};
 use super::spec::{Group, access, flag, int, key, string};
 use super::{CommandSpec, Error, Exec, KeySpec, Merge, Run, usage};
@@ -27,13 +28,18 @@ const TYPE_ZSET: u32 = 3;
 const TYPE_HASH: u32 = 4;
 const TYPE_STREAM: u32 = 6;
 
-fn sha1(bytes: &[u8]) -> Digest {
+pub(super) fn sha1(bytes: &[u8]) -> Digest {
     Sha1::digest(bytes).into()
 }
 
 /// Order does not matter: what is in twice is out again.
-pub(super) fn xor(digest: &mut Digest, other: &Digest) {
+fn xor(digest: &mut Digest, other: &Digest) {
     digest.iter_mut().zip(other).for_each(|(a, b)| *a ^= b);
+}
+
+/// The data of one element among others: order does not matter.
+pub(super) fn xor_hashed(digest: &mut Digest, bytes: &[u8]) {
+    xor(digest, &sha1(bytes));
 }
 
 /// Order matters.
@@ -153,7 +159,7 @@ pub fn object(exec: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let (encoding, length) = match entry.value() {
         Value::Int(n) => ("int", rdb_integer_length(n)),
         Value::Bytes(bytes) => (string_encoding(entry, bytes), rdb_string_length(bytes)),
-        Value::Object(object) => (object.encoding(), serialized_length(object)),
+        Value::Object(object) => (shown_encoding(object), serialized_length(object)),
     };
     let line = format!(
         "Value at:{entry:p} refcount:1 encoding:{encoding} serializedlength:{length} lru:{} \

@@ -62,8 +62,6 @@ pub struct ClientFacts {
     /// Clients, not (client, shard) pairs: only the sessions know.
     pub watching: u64,
     pub in_timeout_table: u64,
-    pub blocking_keys: u64,
-    pub blocking_keys_on_nokey: u64,
 }
 
 /// Bytes, unless it says otherwise.

@@ -6,7 +6,10 @@ mod exists;
 mod expire;
 mod object;
 mod rename;
-mod scan;
+pub(super) mod scan;
+mod sort;
+
+pub(super) use object::shown_encoding;
 
 use super::{CommandSpec, Error};
 use crate::base::num::parse_i64;
@@ -60,6 +63,8 @@ pub const COMMANDS: &[CommandSpec] = &[
     rename::RENAME,
     rename::RENAMENX,
     scan::SCAN,
+    sort::SORT,
+    sort::SORT_RO,
     database::SWAPDB,
     exists::TOUCH,
     expire::TTL,

@@ -143,8 +143,8 @@ fn clients(facts: &Facts, out: &mut Lines<'_>) {
         ("watching_clients", c.watching),
         ("clients_in_timeout_table", c.in_timeout_table),
         ("total_watched_keys", facts.keyspace.watched_keys),
-        ("total_blocking_keys", c.blocking_keys),
-        ("total_blocking_keys_on_nokey", c.blocking_keys_on_nokey),
+        ("total_blocking_keys", facts.keyspace.blocking_keys),
+        ("total_blocking_keys_on_nokey", facts.keyspace.blocking_keys_on_nokey),
     ]);
 }
 
@@ -277,6 +277,7 @@ fn stats(facts: &Facts, out: &mut Lines<'_>) {
         ("sync_partial_ok", s.sync_partial_ok),
         ("sync_partial_err", s.sync_partial_err),
         ("expired_keys", k.expired),
+        ("expired_subkeys", k.expired_fields),
         ("expired_time_cap_reached_count", k.expire_cycles_capped),
         ("expire_cycle_cpu_milliseconds", s.expire_cycle_cpu_ms),
         ("evicted_keys", s.evicted_keys),

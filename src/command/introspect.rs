@@ -350,7 +350,7 @@ fn write_arguments(arguments: &[Arg], reply: &mut Reply<'_>) {
         };
         let key = match arg.kind {
             ArgKind::Key(spec) => Some(spec),
-            _ => None,
+            _ => arg.key_spec,
         };
         let flags: Vec<&str> =
             [(arg.optional, "optional"), (arg.multiple, "multiple"), (arg.multiple_token, "multiple_token")]
@@ -412,6 +412,7 @@ fn write_key_spec(key: &KeySpec, reply: &mut Reply<'_>) {
     write_names(key.access, access::NAMES, reply);
     reply.bulk(b"begin_search");
     match key.begin {
+        Begin::Unknown => write_search("unknown", &[], reply),
         Begin::Index(index) => write_search("index", &[("index", index as i64)], reply),
         Begin::Keyword { word, from } => {
             reply.map(2);

@@ -1,6 +1,8 @@
 //! Floor 4: what commands mean. One table of rows (`spec`), one file per family; handlers see keys
 //! (`keyspace::Keys`) and a reply, nothing else. Pure: no clock, no randomness but what `Exec` carries.
 
+pub mod bitmap;
+pub mod blocking;
 pub mod connection;
 pub mod debug;
 mod error;
@@ -9,7 +11,9 @@ mod event_tests;
 pub mod facts;
 pub mod function;
 pub mod generic;
+pub mod geo;
 pub mod hash;
+pub mod hyperloglog;
 pub mod info;
 pub mod introspect;
 pub mod list;
@@ -32,7 +36,7 @@ pub mod transaction;
 pub mod usage;
 
 pub use error::Error;
-pub use spec::{CommandSpec, Handler, KeySpec, Merge, Run, flag};
+pub use spec::{CommandSpec, Handler, KeySpec, Merge, Run, acl, flag};
 pub use table::{CommandId, CommandTable, Looked};
 
 use crate::config::Settings;

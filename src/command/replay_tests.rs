@@ -8,13 +8,27 @@ use proptest::prelude::*;
 enum Step {
     Run(usize, Vec<String>),
     Wait(u64),
+    /// Fields of hashes that are past their time go, at most so many at once.
+    Expire(usize),
 }
 
-/// Arguments for a template: `k` a key, `v` a value, `n` an integer, `t` a relative time in ms, `s`
+/// Arguments for a template: `k` a key, `h` a key of a hash, `f` a field, `v` a value, `n` an integer, `t` a relative time in ms, `s`
 /// in seconds, `T` an absolute time, `d` a database. Other words stand for themselves.
 const TEMPLATES: &[&str] = &[
     "SET k v",
     "SET k v EX s",
+    "ZADD k n v n v",
+    "ZADD k GT n v",
+    "ZINCRBY k n v",
+    "ZPOPMIN k",
+    "ZMPOP 2 k k MAX COUNT 2",
+    "ZREM k v",
+    "ZREMRANGEBYSCORE k n 5",
+    "ZRANGESTORE k k 1 -1",
+    "ZUNIONSTORE k 2 k k",
+    "ZDIFFSTORE k 2 k k",
+    "GEOADD k n n v",
+    "GEOSEARCHSTORE k k FROMLONLAT 0 0 BYRADIUS 300 km",
     "SET k v PX t",
     "SET k v PXAT T",
     "SET k v KEEPTTL",
@@ -61,12 +75,50 @@ const TEMPLATES: &[&str] = &[
     "SCAN 0",
     "KEYS *",
     "TTL k",
+    "HSET h f v f v",
+    "HSETNX h f v",
+    "HDEL h f f",
+    "HINCRBY h f n",
+    "HINCRBYFLOAT h f n",
+    "HPEXPIRE h t FIELDS 2 f f",
+    "HPEXPIREAT h T LT FIELDS 1 f",
+    "HEXPIRE h s NX FIELDS 1 f",
+    "HPERSIST h FIELDS 2 f f",
+    "HGETEX h PX t FIELDS 2 f f",
+    "HGETEX h PERSIST FIELDS 1 f",
+    "HSETEX h PX t FIELDS 2 f v f v",
+    "HSETEX h PXAT T FIELDS 1 f v",
+    "HSETEX h KEEPTTL FIELDS 2 f v f v",
+    "HSETEX h FNX KEEPTTL FIELDS 1 f v",
+    "HGETDEL h FIELDS 2 f f",
+    "RENAME h h",
+    "COPY h h REPLACE",
+    "MOVE h d",
+    "PEXPIRE h t",
+    "SADD k v v v",
+    "SADD k n n n",
+    "SREM k v n",
+    "SMOVE k k v",
+    "SPOP k",
+    "SPOP k 2",
+    "SUNIONSTORE k k k",
+    "SINTERSTORE k k k",
+    "SDIFFSTORE k k k",
+    "SETBIT k 9 1",
+    "BITOP XOR k k k",
+    "BITFIELD k OVERFLOW FAIL INCRBY u2 7 1 SET i5 30 n",
+    "PFADD k v v",
+    "PFCOUNT k",
+    "PFCOUNT k k",
+    "PFMERGE k k k",
 ];
 
 fn word(template: &'static str) -> BoxedStrategy<String> {
     let start = super::testing::START;
     match template {
         "k" => "[a-e]".boxed(),
+        "h" => "[h-j]".boxed(),
+        "f" => "[p-t]".boxed(),
         "v" => prop_oneof![Just("7".to_owned()), Just("-0".to_owned()), "[a-c]{1,3}", "[0-9]{60}"].boxed(),
         "n" => (-5i64..5).prop_map(|n| n.to_string()).boxed(),
         "t" => (-2i64..30).prop_map(|n| n.to_string()).boxed(),
@@ -83,6 +135,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         9 => (0usize..3, command).prop_map(|(db, args)| Step::Run(db, args)),
         1 => (1u64..20).prop_map(Step::Wait),
+        1 => (1usize..4).prop_map(Step::Expire),
     ]
 }
 
@@ -97,6 +150,12 @@ proptest! {
         for (i, step) in steps.iter().enumerate() {
             match step {
                 Step::Wait(ms) => first.now += ms,
+                Step::Expire(budget) => {
+                    for effect in first.expire_fields(*budget) {
+                        second.db = effect.db;
+                        second.run(&effect.args);
+                    }
+                }
                 Step::Run(db, args) => {
                     first.db = *db;
                     first.random = i as u64;

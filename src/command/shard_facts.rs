@@ -15,12 +15,16 @@ pub struct ShardFacts {
     pub hits: u64,
     pub misses: u64,
     pub expired: u64,
+    pub expired_fields: u64,
     pub expire_cycles_capped: u64,
     /// Changes since start; the session subtracts what it was at the last save.
     pub dirty: u64,
     /// Watchers are counted where their keys are: one that watches keys of two shards counts twice.
     pub watching_clients: u64,
     pub watched_keys: u64,
+    /// Keys that clients wait for, and those of them whose deletion would wake somebody.
+    pub blocking_keys: u64,
+    pub blocking_keys_on_nokey: u64,
     pub lazyfree_pending: u64,
     pub lazyfreed: u64,
     /// Keys in the table of CLIENT TRACKING, and pairs of key and client.
@@ -51,12 +55,13 @@ impl DbFacts {
     }
 }
 
-const COUNTERS: usize = 11;
+const COUNTERS: usize = 14;
 const DB_BYTES: usize = 5 * 8 + 16;
 
 impl ShardFacts {
     pub fn of(keyspace: &Keyspace) -> ShardFacts {
         let (watching_clients, watched_keys) = keyspace.watch.counts();
+        let (blocking_keys, on_nokey) = keyspace.blocked.counts();
         let (tracked_keys, tracked_items) = keyspace.tracking.counts();
         let stats = &keyspace.stats;
         let dbs = (0..keyspace.databases()).filter(|i| !keyspace.db(*i).is_empty()).map(|i| {
@@ -75,10 +80,13 @@ impl ShardFacts {
             hits: stats.hits,
             misses: stats.misses,
             expired: stats.expired,
+            expired_fields: stats.expired_fields,
             expire_cycles_capped: stats.expire_cycles_capped,
             dirty: stats.dirty,
             watching_clients: watching_clients as u64,
             watched_keys: watched_keys as u64,
+            blocking_keys: blocking_keys as u64,
+            blocking_keys_on_nokey: on_nokey as u64,
             lazyfree_pending: keyspace.lazyfree_pending() as u64,
             lazyfreed: stats.lazyfreed,
             tracked_keys: tracked_keys as u64,
@@ -166,10 +174,13 @@ impl ShardFacts {
             self.hits,
             self.misses,
             self.expired,
+            self.expired_fields,
             self.expire_cycles_capped,
             self.dirty,
             self.watching_clients,
             self.watched_keys,
+            self.blocking_keys,
+            self.blocking_keys_on_nokey,
             self.lazyfree_pending,
             self.lazyfreed,
             self.tracked_keys,
@@ -182,10 +193,13 @@ impl ShardFacts {
             &mut self.hits,
             &mut self.misses,
             &mut self.expired,
+            &mut self.expired_fields,
             &mut self.expire_cycles_capped,
             &mut self.dirty,
             &mut self.watching_clients,
             &mut self.watched_keys,
+            &mut self.blocking_keys,
+            &mut self.blocking_keys_on_nokey,
             &mut self.lazyfree_pending,
             &mut self.lazyfreed,
             &mut self.tracked_keys,
@@ -219,7 +233,7 @@ mod tests {
     fn facts() -> impl Strategy<Value = ShardFacts> {
         let dbs =
             proptest::collection::btree_map(0..16u64, (1..1000u64, 0..1000u64, 0..u64::MAX, 0..99u64), 0..5);
-        (proptest::array::uniform11(0..1u64 << 40), dbs).prop_map(|(counters, dbs)| {
+        (proptest::array::uniform12(0..1u64 << 40), dbs).prop_map(|(counters, dbs)| {
             let mut facts = ShardFacts::default();
             for (slot, n) in facts.counters_mut().into_iter().zip(counters) {
                 *slot = n;

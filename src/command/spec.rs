@@ -212,6 +212,8 @@ pub enum Begin {
     Index(usize),
     /// The argument after this keyword, looked for from `from` on (negative: from the end).
     Keyword { word: &'static str, from: i32 },
+    /// Only the command's own code knows (`CommandSpec::hidden_keys`).
+    Unknown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,8 +222,17 @@ pub enum Find {
     Range { last: i32, step: usize, limit: usize },
     /// Relative to the start: the number of keys at `num`, the first at `first`.
     Num { num: usize, first: usize, step: usize },
-    /// Only a command's own code knows.
+    /// Only the command's own code knows (`CommandSpec::hidden_keys`).
     Unknown,
+}
+
+/// Keys of one call that key specs cannot tell.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct HiddenKeys {
+    /// The number of an argument that is a key, and what is done with it.
+    pub key: Option<(usize, u32)>,
+    /// Whether keys are touched that are no arguments, on any shard: the command then holds all of them.
+    pub anywhere: bool,
 }
 
 impl KeySpec {
@@ -239,6 +250,11 @@ impl KeySpec {
     /// `numkeys` at argument `at`, the keys behind it.
     pub const fn counted(access: u32, at: usize) -> KeySpec {
         KeySpec { access, begin: Begin::Index(at), find: Find::Num { num: 0, first: 1, step: 1 } }
+    }
+
+    /// Keys that only `CommandSpec::hidden_keys` knows.
+    pub const fn unknown(access: u32) -> KeySpec {
+        KeySpec { access, begin: Begin::Unknown, find: Find::Unknown }
     }
 }
 
@@ -264,6 +280,8 @@ pub enum ArgKind {
 pub struct Arg {
     pub name: &'static str,
     pub kind: ArgKind,
+    /// For a pattern of keys: the index of their key spec.
+    pub key_spec: Option<u8>,
     pub token: Option<&'static str>,
     pub optional: bool,
     pub multiple: bool,
@@ -273,7 +291,22 @@ pub struct Arg {
 
 impl Arg {
     pub const fn new(name: &'static str, kind: ArgKind) -> Arg {
-        Arg { name, kind, token: None, optional: false, multiple: false, multiple_token: false, since: None }
+        Arg {
+            name,
+            kind,
+            key_spec: None,
+            token: None,
+            optional: false,
+            multiple: false,
+            multiple_token: false,
+            since: None,
+        }
+    }
+
+    /// A pattern's key spec.
+    pub const fn of_keys(mut self, spec: u8) -> Arg {
+        self.key_spec = Some(spec);
+        self
     }
 
     pub const fn token(mut self, token: &'static str) -> Arg {
@@ -343,6 +376,8 @@ pub struct CommandSpec {
     /// Categories beyond those that follow from the flags.
     pub acl: u32,
     pub keys: &'static [KeySpec],
+    /// For key specs with `Begin::Unknown`.
+    pub hidden_keys: Option<fn(Args<'_>) -> HiddenKeys>,
     pub args: &'static [Arg],
     pub group: Group,
     pub since: &'static str,
@@ -353,6 +388,9 @@ pub struct CommandSpec {
     /// `nondeterministic_output`, `request_policy:all_shards` and the like.
     pub tips: &'static [&'static str],
     pub subcommands: &'static [CommandSpec],
+    /// Where the keyword of the key spec really stands, for a command that may have the same word before
+    /// it as an argument (XREADGROUP GROUP streams ...). None: where the key spec says.
+    pub keyword: Option<fn(Args<'_>) -> Option<usize>>,
     pub run: Run,
 }
 
@@ -364,6 +402,7 @@ impl CommandSpec {
         flags: 0,
         acl: 0,
         keys: &[],
+        hidden_keys: None,
         args: &[],
         group: Group::Generic,
         since: "1.0.0",
@@ -372,6 +411,7 @@ impl CommandSpec {
         deprecated: None,
         tips: &[],
         subcommands: &[],
+        keyword: None,
         run: Run::Session,
     };
 
@@ -410,7 +450,9 @@ impl CommandSpec {
     /// fit the key specs (Redis: `Invalid arguments specified for command`).
     pub fn each_key(&self, args: Args<'_>, mut visit: impl FnMut(usize, u32)) -> Result<(), KeysError> {
         for spec in self.keys {
-            let Some(begin) = spec.first(args) else { continue };
+            let begin =
+                self.keyword.and_then(|find| find(args)).map(|at| at + 1).or_else(|| spec.first(args));
+            let Some(begin) = begin.filter(|at| *at < args.len()) else { continue };
             match spec.find {
                 Find::Range { last, step, limit } => {
                     let mut end =
@@ -441,6 +483,9 @@ impl CommandSpec {
                 Find::Unknown => {}
             }
         }
+        if let Some((at, access)) = self.hidden_keys.and_then(|of| of(args).key) {
+            visit(at, access);
+        }
         Ok(())
     }
 }
@@ -458,6 +503,7 @@ impl KeySpec {
                 };
                 at.map(|i| i + 1).filter(|i| *i < args.len())
             }
+            Begin::Unknown => None,
         }
     }
 }

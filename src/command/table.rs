@@ -2,8 +2,8 @@
 //! of the upper-cased name's bytes and one comparison.
 
 use super::spec::{Begin, CommandSpec, Find, KeySpec};
-use super::{connection, debug, function, generic, pubsub, server, string, transaction};
-use super::{hash, list, set, sorted_set, stream};
+use super::{bitmap, connection, debug, function, generic, pubsub, server, string, transaction};
+use super::{geo, hash, hyperloglog, list, set, sorted_set, stream};
 use crate::resp::Args;
 
 /// Position of a command in the table: small, and the index of its statistics.
@@ -53,7 +53,10 @@ impl CommandTable {
             list::COMMANDS,
             hash::COMMANDS,
             set::COMMANDS,
+            bitmap::COMMANDS,
+            hyperloglog::COMMANDS,
             sorted_set::COMMANDS,
+            geo::COMMANDS,
             stream::COMMANDS,
             connection::COMMANDS,
             transaction::COMMANDS,

@@ -129,6 +129,16 @@ impl Bench {
         shown.trim_end().to_owned()
     }
 
+    /// Removes fields that are past their time, on each shard about `budget` at most, and returns what
+    /// that leaves in the journal.
+    pub fn expire_fields(&mut self, budget: usize) -> Vec<Effect> {
+        let mut effects = ChunkWriter::new(0);
+        for keyspace in &mut self.keyspaces {
+            keyspace.expire_fields_some(self.now, budget, 0, Some(&mut effects));
+        }
+        effects.take().map_or(Vec::new(), |chunk| decoded(&chunk))
+    }
+
     /// The effects of the last command as lines, each with its database if it is not 0.
     pub fn journal(&self) -> Vec<String> {
         let line = |effect: &Effect| {

@@ -29,8 +29,6 @@ pub const FOREIGN: &[Foreign] = &[
     ignored("list-max-ziplist-value", "was replaced by list-max-listpack-size"),
     ignored("lua-replicate-commands", "was removed in Redis 7: effects are always what is replicated"),
     ignored("locale-collate", NEWER),
-    ignored("set-max-listpack-entries", NEWER),
-    ignored("set-max-listpack-value", NEWER),
     ignored("enable-debug-assert", NEWER),
     ignored("hide-user-data-from-log", NEWER),
     ignored("max-new-connections-per-cycle", NEWER),

@@ -60,6 +60,10 @@ words!(
     /// What a pipeline promises to other clients. Only the order of Redis exists so far.
     PipelineOrder { "strict" => Strict }
 );
+words!(
+    /// Whose blocking commands are answered a little before their timeouts.
+    BlockingTimeoutMargin { "no" => No, "auto" => Auto }
+);
 
 impl ProtectedAction {
     pub fn allows(self, local_client: bool) -> bool {

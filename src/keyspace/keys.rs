@@ -2,12 +2,12 @@
 //! transaction, on several held ones. Expired keys are gone for every caller; what changes is
 //! reported once, here, and becomes the watchers' mark and the journal's effect.
 
-use super::{KeyEvent, Keyspace, Placement, Stale, TrackerId, news};
+use super::{KeyEvent, Keyspace, Placement, Stale, TrackerId, Wait, news};
 use crate::base::{Millis, ShardId};
 use crate::config::EventClasses;
 use crate::journal::ChunkWriter;
 use crate::resp::Args;
-use crate::structure::{Collection, Entry, NewValue, Value};
+use crate::structure::{Collection, Entry, NewValue, Object, Value};
 
 /// The keyspaces one execution may touch.
 pub enum Reach<'a> {
@@ -284,7 +284,7 @@ impl<'a> Keys<'a> {
         make: impl FnOnce(&Placement) -> C,
     ) -> Result<&mut C, WrongType> {
         if !self.exists(key) {
-            let made = Box::new(make(self.placement).into_object());
+            let made = make(self.placement).into_object();
             self.set(key, NewValue::Object(made), Ttl::Clear);
         }
         self.write(key).map(typed).expect("made just now")
@@ -371,11 +371,24 @@ impl<'a> Keys<'a> {
         true
     }
 
+    /// Has a part of a key's value freed, in slices if that takes long.
+    pub fn bury(&mut self, key: &[u8], object: Object) {
+        if object.is_heavy() {
+            self.owner(key).bury_object(object);
+        }
+    }
+
     /// Sets or clears a live key's expiry time. Reports nothing.
     pub fn set_expire(&mut self, key: &[u8], expire: Option<Millis>) -> bool {
         let Some(hash) = self.live(key) else { return false };
         let db = self.db;
         self.owner(key).dbs[db].set_expire(hash, key, expire)
+    }
+
+    /// A hash was changed in place and its nearest field deadline with it: the database files it anew.
+    pub fn refile_fields(&mut self, key: &[u8]) {
+        let (db, hash) = (self.db, self.placement.hash(key));
+        self.owner(key).dbs[db].refile_fields(hash, key);
     }
 
     /// A key of the selected database was changed, created or removed: marks its watchers and has the
@@ -392,16 +405,19 @@ impl<'a> Keys<'a> {
         self.touched_in(db, key);
     }
 
-    /// Marks the watchers of one more key of a change that has been counted (the old name of RENAME).
+    /// Marks the watchers of one more key of a change that has been counted (the old name of RENAME), and
+    /// makes it ready for those who wait for it.
     #[inline]
     pub fn touched_in(&mut self, db: usize, key: &[u8]) {
         let placement = self.placement;
         let keyspace = self.owner(key);
-        if !keyspace.watch.is_empty() {
+        let tracked = !keyspace.tracking.is_empty();
+        if !(keyspace.watch.is_empty() & keyspace.blocked.is_empty()) {
             let gone = keyspace.dbs[db].find(placement.hash(key), key).is_none();
             keyspace.watch.touch(db, key, gone);
+            keyspace.blocked.touch(db, key);
         }
-        if !keyspace.tracking.is_empty() || self.notify & news::BROADCAST != 0 {
+        if tracked || self.notify & news::BROADCAST != 0 {
             self.make_stale(key);
         }
     }
@@ -429,6 +445,25 @@ impl<'a> Keys<'a> {
         }
     }
 
+    /// Makes a key ready for those who wait for it, whose watchers do not count what has happened as a change
+    /// (XGROUP DESTROY).
+    pub fn stirred(&mut self, key: &[u8]) {
+        let db = self.db;
+        self.owner(key).blocked.touch(db, key);
+    }
+
+    /// The command has found nothing: its client is to wait. The handler writes no reply.
+    pub fn wait(&mut self, wait: Wait) {
+        self.here().blocked.want(wait);
+    }
+
+    /// Counts changes of a key that its watchers are not told of here: they are told with `touched_in`, or, as
+    /// Redis has it of the groups of a stream, not at all.
+    pub fn count_changes(&mut self, key: &[u8], count: u64) {
+        self.changes += count;
+        self.owner(key).stats.dirty += count;
+    }
+
     /// Something other than single keys changed (FLUSHDB, SWAPDB).
     pub fn changed_whole(&mut self) {
         self.changes += 1;
@@ -445,6 +480,31 @@ impl<'a> Keys<'a> {
         if let Some(effects) = &mut self.effects {
             effects.effect(self.db as u32, args);
         }
+    }
+
+    /// What `f` writes to the journal is there whole or not at all.
+    pub fn unit(&mut self, f: impl FnOnce(&mut Self)) {
+        if let Some(effects) = &mut self.effects {
+            effects.begin_unit();
+        }
+        f(self);
+        if let Some(effects) = &mut self.effects {
+            effects.end_unit();
+        }
+    }
+
+    /// The same where the arguments are made one by one: `write` must write `argc` of them.
+    pub fn effect_with(&mut self, argc: usize, write: impl FnOnce(&mut ChunkWriter)) {
+        self.own_effect = true;
+        if let Some(effects) = &mut self.effects {
+            effects.effect_head(self.db as u32, argc);
+            write(effects);
+        }
+    }
+
+    /// Whether anything is journaled, for handlers that must remember what they did to say it.
+    pub fn is_journaled(&self) -> bool {
+        self.effects.is_some()
     }
 
     /// Writes this command to the journal as it was sent, but by its own name whatever it was renamed to.
@@ -475,6 +535,7 @@ impl<'a> Keys<'a> {
                 }
                 keyspace.stats.expired += 1;
                 keyspace.watch.touch(db, key, true);
+                keyspace.blocked.touch(db, key);
                 if !keyspace.tracking.is_empty() || self.notify & news::BROADCAST != 0 {
                     self.make_stale(key);
                 }

@@ -1,18 +1,23 @@
 //! Floor 3: what commands touch. One `Keyspace` is everything one shard owns: its part of every
-//! database, the expiry wheels, the WATCH table, counters. Exactly one thread acts on it at a time
-//! (`bridge::cell`); commands reach it through `Keys`, which knows whether they run on one keyspace
-//! or on several that a transaction holds.
+//! database, the expiry wheels, the tables of who watches and who waits for keys, counters. Exactly one
+//! thread acts on it at a time (`bridge::cell`); commands reach it through `Keys`, which knows whether
+//! they run on one keyspace or on several that a transaction holds.
 //!
 //! Pure: time is an argument, randomness is an argument, nothing here does I/O.
 
+pub mod blocked;
 mod db;
+mod fields;
 mod keys;
+mod locality;
 mod placement;
 mod tracking;
 mod watch;
 
+pub use blocked::{BlockedTable, Ready, Wait, WaitKey, Waiter};
 pub use db::{Db, DbStats};
 pub use keys::{Keys, Reach, Ttl, WrongType};
+pub use locality::Rule;
 pub use placement::Placement;
 pub use tracking::{Stale, TrackTable, TrackerId, news};
 pub use watch::{WatchTable, WatcherId};
@@ -28,6 +33,8 @@ pub struct KeyspaceStats {
     pub hits: u64,
     pub misses: u64,
     pub expired: u64,
+    /// Fields of hashes.
+    pub expired_fields: u64,
     /// Active expiry turns that ended with work left over.
     pub expire_cycles_capped: u64,
     /// Changes since start, as Redis counts `dirty` (`rdb_changes_since_last_save`).
@@ -40,6 +47,7 @@ pub struct Keyspace {
     pub shard: ShardId,
     dbs: Box<[Db]>,
     pub watch: WatchTable,
+    pub blocked: BlockedTable,
     pub stats: KeyspaceStats,
     /// What happened to keys since the last look, for those who asked to be told
     /// (`notify-keyspace-events`). Taken by whoever ran the command.
@@ -65,7 +73,7 @@ pub struct KeyEvent {
 /// Memory that is given back in slices.
 enum Remains {
     Table(Leavings),
-    Object(Box<Object>),
+    Object(Object),
 }
 
 impl Keyspace {
@@ -74,6 +82,7 @@ impl Keyspace {
             shard,
             dbs: (0..databases).map(|_| Db::new(placement.hasher())).collect(),
             watch: WatchTable::default(),
+            blocked: BlockedTable::default(),
             stats: KeyspaceStats::default(),
             events: Vec::new(),
             tracking: TrackTable::default(),
@@ -115,6 +124,7 @@ impl Keyspace {
             );
         }
         dbs.swap(a, b);
+        [a, b].into_iter().for_each(|db| self.blocked.touch_db(db));
     }
 
     /// Empties a database and returns how many keys it had. With `lazy` the memory is given back in
@@ -129,6 +139,7 @@ impl Keyspace {
             self.graveyard.push(Remains::Table(leavings));
         }
         self.stats.dirty += removed;
+        self.blocked.touch_db(db);
         removed
     }
 
@@ -161,7 +172,7 @@ impl Keyspace {
         }
     }
 
-    fn bury_object(&mut self, object: Box<Object>) {
+    fn bury_object(&mut self, object: Object) {
         self.graveyard.push(Remains::Object(object));
     }
 
@@ -222,7 +233,7 @@ impl Keyspace {
     ) -> bool {
         let mut behind = false;
         for index in 0..self.dbs.len() {
-            let Keyspace { dbs, watch, stats, graveyard, events, tracking, stale, .. } = self;
+            let Keyspace { dbs, watch, blocked, stats, graveyard, events, tracking, stale, .. } = self;
             let db = &mut dbs[index];
             if db.expires() == 0 {
                 continue;
@@ -231,6 +242,7 @@ impl Keyspace {
                 stats.expired += 1;
                 graveyard.extend(entry.take_heavy().map(Remains::Object));
                 watch.touch(index, entry.key(), true);
+                blocked.touch(index, entry.key());
                 if !tracking.is_empty() || news & news::BROADCAST != 0 {
                     let readers = tracking.take(entry.key()).unwrap_or_default();
                     if !readers.is_empty() || news & news::BROADCAST != 0 {

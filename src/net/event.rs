@@ -54,10 +54,12 @@ pub enum Event<'a> {
         buf: Vec<u8>,
         sent: usize,
     },
-    /// The descriptor is closed. `flushed`: everything given to `send` had been taken.
+    /// The descriptor is closed. `flushed`: everything given to `send` had been taken; `sent`: so many bytes
+    /// of the last buffer.
     Closed {
         token: Token,
         flushed: bool,
+        sent: usize,
     },
     /// Answer to [`super::Ring::release`]: the kernel does nothing for `fd` any more.
     Released {

@@ -47,9 +47,48 @@ pub fn disable_huge_pages() -> bool {
     unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, on, unused, unused, unused) == 0 }
 }
 
+/// The CPUs the calling thread may run on.
+pub fn allowed_cpus() -> Vec<usize> {
+    // SAFETY: a set of bits, for which zeros are a value.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set is as large as said; 0 is the calling thread.
+    unsafe { libc::sched_getaffinity(0, size_of_val(&set), &mut set) };
+    // SAFETY: the bits asked for lie within the set.
+    (0..libc::CPU_SETSIZE as usize).filter(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) }).collect()
+}
+
+/// Ties the calling thread, and the threads it starts from now on, to these CPUs.
+pub fn pin_thread(cpus: &[usize]) -> std::io::Result<()> {
+    // SAFETY: a set of bits, for which zeros are a value.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    for cpu in cpus.iter().filter(|cpu| **cpu < libc::CPU_SETSIZE as usize) {
+        // SAFETY: the bit lies within the set.
+        unsafe { libc::CPU_SET(*cpu, &mut set) };
+    }
+    // SAFETY: the set is as large as said; 0 is the calling thread.
+    match unsafe { libc::sched_setaffinity(0, size_of_val(&set), &set) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_can_be_tied_to_what_it_may_use_anyway_and_not_to_nothing() {
+        std::thread::spawn(|| {
+            let allowed = allowed_cpus();
+            assert!(!allowed.is_empty());
+            pin_thread(&allowed[..1]).unwrap();
+            assert_eq!(allowed_cpus(), allowed[..1]);
+            pin_thread(&allowed).unwrap();
+            assert!(pin_thread(&[]).is_err());
+        })
+        .join()
+        .unwrap();
+    }
 
     #[test]
     fn a_process_takes_memory_and_time() {

@@ -51,7 +51,7 @@ impl<'a> Args<'a> {
         Args { bytes: self.bytes, spans: &self.spans[from..] }
     }
 
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + use<'a> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + Clone + use<'a> {
         let bytes = self.bytes;
         self.spans.iter().map(move |s| &bytes[s.start as usize..][..s.len as usize])
     }

@@ -56,8 +56,13 @@ pub fn plan(spec: &CommandSpec, args: Args<'_>, placement: &Placement) -> Result
         Run::Session | Run::Container => Plan::Session,
         Run::Every(..) => Plan::Every,
         Run::Cursor(_) => Plan::One(cursor_shard(args, placement)),
+        Run::Keys(_) if placement.shards() > 1 && spec.hidden_keys.is_some_and(|of| of(args).anywhere) => {
+            Plan::Hold(ShardSet::all(placement.shards()))
+        }
         Run::Keys(_) => {
-            let shards = shards_of(spec, args, placement)?;
+            // Keys that are not where the command says they are (LMPOP 2 key LEFT): the handler refuses
+            // the command before it looks at any, wherever it runs.
+            let Ok(shards) = shards_of(spec, args, placement) else { return Ok(Plan::One(0)) };
             match shards.as_slice() {
                 [] => Plan::One(0),
                 [one] => Plan::One(*one),
@@ -103,7 +108,7 @@ pub fn split(
     let step = split_step(spec);
     let first = match spec.keys[0].begin {
         Begin::Index(first) => first,
-        Begin::Keyword { .. } => 1,
+        Begin::Keyword { .. } | Begin::Unknown => 1,
     };
     let mut part = ArgsBuf::new();
     args.iter().take(first).for_each(|word| part.push(word));
@@ -120,5 +125,42 @@ fn split_step(spec: &CommandSpec) -> usize {
     match spec.keys[0].find {
         crate::command::spec::Find::Range { step, .. } => step,
         _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::CommandTable;
+
+    fn planned(line: &str, shards: ShardId) -> Plan {
+        let table = CommandTable::new(&[]).unwrap();
+        let args: ArgsBuf = line.split(' ').collect();
+        let spec = table.spec(table.find(args.as_args().at(0)).unwrap());
+        plan(spec, args.as_args(), &Placement::new(shards, [1, 2, 3, 4])).unwrap()
+    }
+
+    #[test]
+    fn sort_holds_all_shards_only_for_patterns_of_keys() {
+        let everything = Plan::Hold(ShardSet::all(5));
+        for line in
+            ["SORT k BY w_*", "SORT k GET # GET w_*->f STORE d", "SORT_RO k BY x GET *", "sort k get *"]
+        {
+            assert_eq!(planned(line, 5), everything, "{line}");
+            assert_eq!(planned(line, 1), Plan::One(0), "{line}");
+        }
+        for line in ["SORT k BY nosort GET #", "SORT k LIMIT GET *", "SORT_RO k", "SORT k STORE {k}*"] {
+            assert!(matches!(planned(line, 5), Plan::One(_)), "{line}");
+        }
+        let apart = (0..)
+            .map(|n| format!("SORT k ALPHA STORE d{n}"))
+            .find(|line| matches!(planned(line, 5), Plan::Hold(shards) if shards.as_slice().len() == 2));
+        assert!(apart.is_some());
+    }
+
+    #[test]
+    fn a_command_with_wrong_keys_goes_to_who_can_say_so() {
+        assert_eq!(planned("LMPOP x k LEFT", 5), Plan::One(0));
+        assert_eq!(planned("LMPOP 7 k LEFT", 5), Plan::One(0));
     }
 }

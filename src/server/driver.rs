@@ -6,7 +6,7 @@ use crate::actor::Actor;
 use crate::base::ShardId;
 use crate::bridge::Inbox;
 use crate::net::{self, Close, Event, ListenerId, Ring, RingError, Token, clock};
-use crate::session::{Node, Peer};
+use crate::session::{Doubt, Node, Peer};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,6 +57,8 @@ pub struct Driver {
     listeners: Vec<(ListenerId, bool)>,
     spare: Vec<Vec<u8>>,
     paused: Vec<usize>,
+    /// Connections that ended with a send under way that may have taken what they were owed.
+    doubts: Vec<(Token, Doubt)>,
     next_cron: u64,
 }
 
@@ -65,7 +67,8 @@ pub struct Driver {
 struct After {
     accepted: Vec<(ListenerId, OwnedFd)>,
     ended: Vec<Token>,
-    closed: Vec<Token>,
+    /// With how many bytes the kernel took of the last send.
+    closed: Vec<(Token, usize)>,
 }
 
 impl Driver {
@@ -82,6 +85,7 @@ impl Driver {
             listeners: Vec::new(),
             spare: Vec::new(),
             paused: Vec::new(),
+            doubts: Vec::new(),
             next_cron: 0,
         };
         for door in listen {
@@ -136,7 +140,7 @@ impl Driver {
                 std::thread::sleep(Duration::from_micros(micros));
             }
         }
-        self.send_and_close();
+        self.send_and_close()?;
         Ok(worked)
     }
 
@@ -158,10 +162,14 @@ impl Driver {
             }
             Event::Accepted { listener, fd } => after.accepted.push((listener, fd)),
             Event::AcceptFailed { error, .. } => tracing::warn!("Accepting client connection: {error}"),
-            Event::Eof { token } | Event::Failed { token, .. } | Event::SendFailed { token, .. } => {
+            Event::Eof { token } | Event::Failed { token, .. } => after.ended.push(token),
+            Event::SendFailed { token, sent, .. } => {
+                if let Some(key) = session(token, sessions) {
+                    actor.send_failed(key, sent);
+                }
                 after.ended.push(token);
             }
-            Event::Closed { token, .. } => after.closed.push(token),
+            Event::Closed { token, sent, .. } => after.closed.push((token, sent)),
             Event::Released { .. } => {}
         })?;
         for (listener, fd) in after.accepted.drain(..) {
@@ -171,8 +179,8 @@ impl Driver {
         for token in after.ended.drain(..) {
             self.end(token);
         }
-        for token in after.closed.drain(..) {
-            self.forget(token);
+        for (token, sent) in after.closed.drain(..) {
+            self.forget(token, sent);
         }
         Ok(events > 0)
     }
@@ -234,21 +242,27 @@ impl Driver {
         self.drop_session(token);
     }
 
-    fn forget(&mut self, token: Token) {
+    fn forget(&mut self, token: Token, sent: usize) {
         self.drop_session(token);
+        if let Some(at) = self.doubts.iter().position(|(of, _)| *of == token) {
+            let (_, doubt) = self.doubts.swap_remove(at);
+            self.actor.resolve(doubt, sent);
+        }
     }
 
     fn drop_session(&mut self, token: Token) {
         let Some(key) = self.sessions.get_mut(token.slot()).and_then(Option::take) else { return };
         if self.tokens[key] == Some(token) {
             self.tokens[key] = None;
-            self.actor.closed(key);
+            self.doubts.extend(self.actor.closed(key).map(|doubt| (token, doubt)));
         } else {
             self.sessions[token.slot()] = Some(key);
         }
     }
 
-    fn send_and_close(&mut self) {
+    fn send_and_close(&mut self) -> Result<(), RingError> {
+        // What somebody is owed goes while it is known that he is there.
+        let mut urgent = false;
         // First, so that who is thrown out hears nothing more.
         for key in self.actor.take_closing() {
             if let Some(token) = self.tokens.get(key).copied().flatten() {
@@ -258,11 +272,17 @@ impl Driver {
         while let Some(key) = self.actor.next_sendable() {
             let Some(token) = self.tokens.get(key).copied().flatten() else { continue };
             self.actor.check_output(key);
+            let owed = self.actor.is_owed(key);
+            if owed && self.ring.fd(token).is_some_and(net::has_hung_up) {
+                self.end(token);
+                continue;
+            }
             if self.ring.can_send(token) {
                 let mut spare = self.spare.pop().unwrap_or_default();
                 if let Some(output) = self.actor.take_output(key, &mut spare) {
                     let refused = self.ring.send(token, output);
                     debug_assert!(refused.is_ok(), "asked can_send before");
+                    urgent |= owed;
                 } else {
                     self.spare.push(spare);
                 }
@@ -272,6 +292,7 @@ impl Driver {
                 self.drop_session(token);
             }
         }
+        if urgent { self.ring.submit() } else { Ok(()) }
     }
 
     /// Leaves sockets alone whose sessions may not read what they have, and takes them up again.
@@ -311,7 +332,9 @@ impl Driver {
             Ok(())
         } else {
             let now = clock::now_micros();
-            self.ring.wait(Duration::from_micros(self.next_cron.saturating_sub(now).max(100)))
+            let deadline = self.actor.next_deadline().map_or(u64::MAX, |millis| millis * 1000);
+            let until = self.next_cron.min(deadline);
+            self.ring.wait(Duration::from_micros(until.saturating_sub(now).max(100)))
         };
         self.actor.woke();
         result

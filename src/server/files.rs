@@ -18,6 +18,9 @@ use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+/// What a kernel's set of CPUs holds.
+const CPUS_MAX: usize = 1024;
+
 /// The files of the configuration. What standard input held is kept: it can be read only once.
 #[derive(Default)]
 pub struct DiskFiles {
@@ -215,6 +218,22 @@ pub fn shards_auto() -> u16 {
     cpus.clamp(1, crate::base::limits::SHARDS_MAX) as u16
 }
 
+/// CPUs as `taskset` writes them: `0,2,4-7`, and `0-6:2` for every second. Empty: none named.
+pub fn cpu_list(text: &str) -> Result<Vec<usize>, String> {
+    let mut cpus = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|_| !text.trim().is_empty()) {
+        let (range, step) = part.split_once(':').unwrap_or((part, "1"));
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let number = |text: &str| text.parse::<usize>().map_err(|_| format!("'{part}' names no CPU"));
+        let (first, last, step) = (number(first)?, number(last)?, number(step)?);
+        if step == 0 || last < first || last >= CPUS_MAX {
+            return Err(format!("'{part}' names no CPU"));
+        }
+        cpus.extend((first..=last).step_by(step));
+    }
+    Ok(cpus)
+}
+
 /// What `config::advice` wants to know of the machine.
 pub fn surroundings() -> Surroundings {
     let in_container = ["/.dockerenv", "/run/.containerenv"].iter().any(|path| Path::new(path).exists())
@@ -280,6 +299,16 @@ fn notify(socket: &OsStr, message: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cpu_lists_are_those_of_taskset() {
+        for (text, cpus) in [("", &[][..]), ("3", &[3]), ("0-3", &[0, 1, 2, 3]), ("0-6:3,9", &[0, 3, 6, 9])] {
+            assert_eq!(cpu_list(text), Ok(cpus.to_vec()), "{text}");
+        }
+        for wrong in ["x", "3-1", "0-3:0", "1,,2", "0-999999999"] {
+            assert!(cpu_list(wrong).is_err(), "{wrong}");
+        }
+    }
 
     fn temp_dir(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("ringdove-files-{name}-{}", std::process::id()));

@@ -13,7 +13,7 @@ use crate::bridge::{Cell, Inbox, Owner, mail};
 use crate::command::CommandTable;
 use crate::config::{self, Invocation, Loaded, Settings, Sources, Text};
 use crate::control::{self, Hooks};
-use crate::keyspace::{Keyspace, Placement};
+use crate::keyspace::{Keyspace, Placement, Rule};
 use crate::net::{self, Ring, RingError, RingOptions, Whose, clock};
 use crate::session::{Control, Facts, Node, Process};
 use crate::shard::Engine;
@@ -83,13 +83,57 @@ fn check_config(sources: &Sources) -> i32 {
         Ok(loaded) => loaded,
         Err(error) => return complain(error),
     };
-    if let Err(error) = command_table(&loaded) {
+    if let Err(error) = command_table(&loaded).and_then(|_| Layout::of(&loaded)) {
         return complain(error);
     }
     loaded.warnings.iter().for_each(|w| println!("{w}"));
     config::advice(&loaded.settings, files::surroundings()).iter().for_each(|w| println!("{w}"));
     println!("The configuration is fine.");
     0
+}
+
+/// Where keys and threads go.
+struct Layout {
+    rules: Vec<Rule>,
+    shard_cpus: Vec<usize>,
+    other_cpus: Vec<usize>,
+}
+
+impl Layout {
+    fn of(loaded: &Loaded) -> Result<Layout, config::ConfigError> {
+        let settings = &loaded.settings;
+        let rules = settings.locality_rule.iter().map(|rule| Rule::parse(rule.as_bytes()));
+        let cpus = |name, list: &Text| {
+            files::cpu_list(&list.to_str_lossy()).map_err(|reason| loaded.reject(name, reason))
+        };
+        let mut shard_cpus = cpus("server_cpulist", &settings.server_cpulist)?;
+        let other_cpus = cpus("bio_cpulist", &settings.bio_cpulist)?;
+        if shard_cpus.is_empty() && !other_cpus.is_empty() {
+            // Threads inherit from the one that starts them: the shards' go back to where it was.
+            shard_cpus = net::allowed_cpus();
+        }
+        let rules = rules.collect::<Result<_, _>>().map_err(|why| loaded.reject("locality-rule", why))?;
+        Ok(Layout { rules, shard_cpus, other_cpus })
+    }
+
+    /// The CPUs of one of so many shards: one of its own if enough are named.
+    fn cpus_of(&self, settings: &Settings, shard: ShardId, shards: ShardId) -> &[usize] {
+        match self.shard_cpus.get(shard as usize) {
+            Some(own) if !settings.server_cpulist.is_empty() && self.shard_cpus.len() >= shards as usize => {
+                std::slice::from_ref(own)
+            }
+            _ => &self.shard_cpus,
+        }
+    }
+}
+
+/// Ties this thread to the CPUs that the configuration names, if it names any.
+fn pin(cpus: &[usize], what: &str) {
+    if !cpus.is_empty()
+        && let Err(error) = net::pin_thread(cpus)
+    {
+        tracing::warn!("Can't tie {what} to CPUs {cpus:?}: {error}");
+    }
 }
 
 /// The commands under the names that `rename-command` gives them.
@@ -113,6 +157,10 @@ fn serve(sources: &Sources) -> Result<i32, Failed> {
         Ok(table) => table,
         Err(error) => return Ok(complain(error)),
     };
+    let layout = match Layout::of(&loaded) {
+        Ok(layout) => layout,
+        Err(error) => return Ok(complain(error)),
+    };
     if let Err(reason) = log::check_file(loaded.settings.logfile.as_path()) {
         return Ok(complain(loaded.reject("logfile", reason)));
     }
@@ -129,7 +177,7 @@ fn serve(sources: &Sources) -> Result<i32, Failed> {
         Err(reason) => return Ok(complain(loaded.reject("dir", reason))),
     }
     greet(&loaded);
-    start(loaded.settings, table, config_file)
+    start(loaded.settings, table, layout, config_file)
 }
 
 fn absolute(path: Option<&PathBuf>) -> String {
@@ -154,7 +202,13 @@ fn greet(loaded: &Loaded) {
 }
 
 /// Everything after the configuration: from sockets to the last line of the log.
-fn start(mut settings: Settings, table: CommandTable, config_file: String) -> Result<i32, Failed> {
+fn start(
+    mut settings: Settings,
+    table: CommandTable,
+    layout: Layout,
+    config_file: String,
+) -> Result<i32, Failed> {
+    pin(&layout.other_cpus, "the threads beside the shards");
     let unix_path = settings.unixsocket.to_str_lossy().into_owned();
     let pid_file = files::pid_file(&settings);
     let traces = (pid_file.clone(), (!unix_path.is_empty()).then(|| PathBuf::from(&unix_path)));
@@ -182,7 +236,7 @@ fn start(mut settings: Settings, table: CommandTable, config_file: String) -> Re
         files::write_pid_file(path);
     }
     let seeds = random_seeds();
-    let placement = Placement::new(shards, seeds);
+    let placement = Placement::new(shards, seeds).with_rules(layout.rules.iter().cloned());
     let (sender, mail) = mail::mail::<Control>(CONTROL_MAX);
     let (mut owners, cells) = keyspaces(&settings, &placement);
     let facts = Facts {
@@ -222,7 +276,7 @@ fn start(mut settings: Settings, table: CommandTable, config_file: String) -> Re
         },
     });
     let (go, wait_for_go) = mail::mail::<()>(1);
-    let executors = start_shards(&node, &doors_shared, owners, doors, seeds[2], wait_for_go)?;
+    let executors = start_shards(&node, &doors_shared, &layout, owners, doors, seeds[2], wait_for_go)?;
     tracing::info!("Ready to accept connections");
     drop(go);
     files::notify_ready(&node.settings());
@@ -300,6 +354,7 @@ fn keyspaces(settings: &Settings, placement: &Placement) -> (Vec<Owner<Engine>>,
 fn start_shards(
     node: &Arc<Node>,
     doors: &Arc<Doors>,
+    layout: &Layout,
     owners: Vec<Owner<Engine>>,
     listen: Vec<Door>,
     seed: u64,
@@ -326,6 +381,7 @@ fn start_shards(
             seed: seed ^ (shard as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15),
             ready: ready.clone(),
             go: go.clone(),
+            cpus: layout.cpus_of(&node.settings(), shard, shards).to_vec(),
         };
         let executor = LocalExecutorBuilder::new(CpuPlacement::Unbound)
             .name(&format!("shard-{shard}"))
@@ -356,10 +412,12 @@ struct ShardStart {
     ready: mail::Sender<Result<(), String>>,
     /// Closed when all shards are there and the log says so: nobody is served before.
     go: mail::Receiver<()>,
+    cpus: Vec<usize>,
 }
 
 impl ShardStart {
     async fn run(self, shard: ShardId) -> Result<(), RingError> {
+        pin(&self.cpus, &format!("shard {shard}"));
         let ring = match Ring::new(RingOptions { wake: Some(self.wake), ..RingOptions::default() }) {
             Ok(ring) => ring,
             Err(error) => {

@@ -334,7 +334,9 @@ impl<'a> Loader<'a> {
             engine.journaling = true;
             loop {
                 let (keyspace, mut effects) = engine.split();
-                let more = keyspace.expire_some(self.now, 1024, 0, effects.as_deref_mut());
+                let keys_left = keyspace.expire_some(self.now, 1024, 0, effects.as_deref_mut());
+                let fields_left = keyspace.expire_fields_some(self.now, 1024, 0, effects.as_deref_mut());
+                let more = keys_left || fields_left;
                 if !more || effects.is_none_or(|effects| effects.bytes_len() > EXPIRED_EFFECTS_BYTES) {
                     break;
                 }

@@ -4,6 +4,7 @@
 //!
 //! Pure: a session knows no socket. Bytes are brought to it and taken from it by the shard's driver.
 
+mod blocked;
 pub mod commands;
 mod journal_mark;
 mod latency;
@@ -14,6 +15,7 @@ mod registry;
 mod slowlog;
 mod tracking;
 
+pub use blocked::{Blocked, Doubt, Owed};
 pub use journal_mark::JournalMarks;
 pub use latency::{LatencyMonitor, Spike, Spikes};
 pub use multi::Multi;
@@ -48,6 +50,8 @@ pub mod state {
     pub const NO_TOUCH: u32 = 1 << 8;
     /// Waits for the end of a CLIENT PAUSE.
     pub const PAUSED: u32 = 1 << 9;
+    /// Waits for a key (always with GATED, which holds its input).
+    pub const BLOCKED: u32 = 1 << 10;
     /// Subscribed to something.
     pub const SUBSCRIBED: u32 = 1 << 16;
     /// CLIENT TRACKING is on.
@@ -124,6 +128,10 @@ pub struct Session {
     /// Soft output limit exceeded since.
     pub soft_limit_since: Option<Millis>,
     pub multi: Option<Box<Multi>>,
+    /// A blocking command that has no reply yet.
+    pub blocked: Option<Box<Blocked>>,
+    /// Pops whose replies the kernel has not taken.
+    pub owed: Vec<Owed>,
     /// Keys under WATCH, with their database: which shards an EXEC must ask.
     pub watching: Vec<(usize, Box<[u8]>)>,
     pub subscriptions: Option<Box<Subscriptions>>,
@@ -163,6 +171,8 @@ impl Session {
             in_flight: 0,
             soft_limit_since: None,
             multi: None,
+            blocked: None,
+            owed: Vec::new(),
             watching: Vec::new(),
             subscriptions: None,
             tracking: None,

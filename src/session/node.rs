@@ -8,7 +8,7 @@ use crate::bridge::{Cell, Inbox, Wake, mail::Sender};
 use crate::command::{CommandId, CommandTable};
 use crate::config::Settings;
 use crate::journal::Chunk;
-use crate::keyspace::Placement;
+use crate::keyspace::{Placement, Waiter};
 use crate::shard::{Engine, ErrorCounts, Parcel, Tally, UnitId};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::*};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
@@ -105,6 +105,8 @@ pub struct Node {
     pause: Mutex<Pause>,
     next_client: AtomicU64,
     next_unit: AtomicU64,
+    /// Clients that wait for keys of several shards.
+    spread_waiters: AtomicU64,
     /// Connections over all shards, against `maxclients`.
     pub connected: AtomicU64,
     /// Clients in MONITOR.
@@ -166,6 +168,7 @@ impl Node {
             pause: Mutex::new(Pause::default()),
             next_client: AtomicU64::new(1),
             next_unit: AtomicU64::new(1),
+            spread_waiters: AtomicU64::new(0),
             connected: AtomicU64::new(0),
             monitors: Mutex::new(0),
             asleep_until: AtomicU64::new(0),
@@ -274,6 +277,26 @@ impl Node {
         left
     }
 
+    /// Whether a waiter's keys live on several shards.
+    pub fn waits_over_shards(&self, waiter: &Waiter) -> bool {
+        let mut shards = waiter.wait.keys.iter().map(|k| self.placement.shard(&k.key));
+        let first = shards.next();
+        shards.any(|shard| Some(shard) != first)
+    }
+
+    /// A client begins or ends to wait for keys of several shards.
+    pub fn count_spread_waiter(&self, begins: bool) {
+        if begins {
+            self.spread_waiters.fetch_add(1, AcqRel);
+        } else {
+            self.spread_waiters.fetch_sub(1, AcqRel);
+        }
+    }
+
+    pub fn has_spread_waiters(&self) -> bool {
+        self.spread_waiters.load(Acquire) > 0
+    }
+
     /// How the state of the process is found out; this floor reads no files. Set once, at boot.
     pub fn set_process_probe(&self, probe: fn() -> Process) {
         let _ = self.process.set(probe);
@@ -286,6 +309,12 @@ impl Node {
     /// Wakes every shard, so that each looks at what has changed.
     pub fn wake_all(&self) {
         self.wakes.iter().for_each(Wake::wake);
+    }
+
+    /// Clients that wait for keys.
+    pub fn waiting(&self) -> u64 {
+        let ended = self.sum(|t| t.waits_ended.get());
+        self.sum(|t| t.waits_begun.get()).saturating_sub(ended)
     }
 
     /// Sums a counter over the shards.

@@ -69,6 +69,16 @@ impl Pending {
         }
     }
 
+    /// Whether the reply for a slot has been written to the output.
+    pub fn has_passed(&self, number: u32) -> bool {
+        (number.wrapping_sub(self.head) as i32) < 0
+    }
+
+    /// Whether the reply for a slot that waits will not be sent.
+    pub fn is_silent(&self, number: u32) -> bool {
+        self.slots.get(number.wrapping_sub(self.head) as usize).is_some_and(|(_, silent)| *silent)
+    }
+
     /// The gather a fragment's replies belong to.
     pub fn gather(&mut self, number: u32) -> Option<&mut Gather> {
         match self.slots.get_mut(number.wrapping_sub(self.head) as usize) {

@@ -12,9 +12,10 @@
 use super::Delivery;
 use crate::base::{Millis, ShardId};
 use crate::command::{ClientView, CommandId};
-use crate::resp::{Args, Proto, Span};
-use std::sync::Arc;
+use crate::keyspace::Waiter;
+use crate::resp::{Args, ArgsBuf, Proto, Span};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Names a transaction over several shards, in the journal and between shards; unique per process.
 pub type UnitId = u64;
@@ -48,6 +49,15 @@ pub enum Kind {
     Thread,
     /// Replies its one argument: an answer that must come after what is before it in this inbox.
     Echo,
+    /// For the home of a waiter that has been served: its only argument is the reply, which depends on
+    /// this chunk of that shard's journal. No reply.
+    Served { waiter: Arc<Waiter>, shard: ShardId, chunk: u64 },
+    /// For the home of a waiter: run its command again, holding all keyspaces it needs. No reply.
+    Moves(Arc<Waiter>),
+    /// A waiter waits no more. No reply.
+    Forget(Arc<Waiter>),
+    /// Puts back what was popped for somebody who did not get it. Nobody waits for the reply.
+    PutBack,
 }
 
 pub struct Item {
@@ -77,6 +87,8 @@ pub struct Parcel {
     pub messages: Vec<Delivery>,
     /// Chunks of the journal (shard, number) that the messages depend on.
     pub needs: Vec<(ShardId, u64)>,
+    /// Items whose clients wait: they have no reply yet.
+    pub waiting: Vec<(u32, Arc<Waiter>)>,
     /// Holds something only the owner's thread may do: not for borrowers.
     pub owner_only: bool,
     /// The sender's time at the push.
@@ -95,7 +107,8 @@ impl Parcel {
             self.spans.push(Span { start: self.bytes.len() as u32, len: arg.len() as u32 });
             self.bytes.extend_from_slice(arg);
         }
-        self.owner_only |= matches!(kind, Kind::Hold(_) | Kind::Thread);
+        self.owner_only |=
+            matches!(kind, Kind::Hold(_) | Kind::Thread | Kind::Served { .. } | Kind::Moves(_));
         let Head { command, db, proto, view, part } = head;
         self.items.push(Item {
             to,
@@ -130,8 +143,8 @@ impl Parcel {
 
     /// Splits into what a runner reads and what it writes.
     pub fn parts(&mut self) -> (Commands<'_>, Answers<'_>) {
-        let Parcel { items, bytes, spans, replies, ends, slow, .. } = self;
-        (Commands { items, bytes, spans }, Answers { replies, ends, slow })
+        let Parcel { items, bytes, spans, replies, ends, slow, waiting, .. } = self;
+        (Commands { items, bytes, spans }, Answers { replies, ends, slow, waiting })
     }
 
     /// Empties it for its next journey. A parcel that grew past reason gives its memory back.
@@ -148,6 +161,7 @@ impl Parcel {
         self.slow.clear();
         self.messages.clear();
         self.needs.clear();
+        self.waiting.clear();
         self.owner_only = false;
         self.depends_on = 0;
     }
@@ -158,6 +172,7 @@ pub struct Answers<'a> {
     pub replies: &'a mut Vec<u8>,
     pub ends: &'a mut Vec<u32>,
     pub slow: &'a mut Vec<(u32, u64)>,
+    pub waiting: &'a mut Vec<(u32, Arc<Waiter>)>,
 }
 
 impl Answers<'_> {
@@ -198,13 +213,37 @@ pub struct Hold {
     pub coordinator: ShardId,
     /// Ascending.
     pub shards: Vec<ShardId>,
+    /// Commands of the transaction that every shard's own thread has a part in (CLIENT LIST), and who asks.
+    pub asks: Vec<(CommandId, ArgsBuf)>,
+    pub asker: u64,
+    /// By position in `shards`: what that thread answered to each of them.
+    told: Box<[OnceLock<Vec<Vec<u8>>>]>,
     arrived: AtomicUsize,
 }
 
 impl Hold {
     pub fn new(id: UnitId, coordinator: ShardId, shards: Vec<ShardId>) -> Self {
         debug_assert!(shards.windows(2).all(|w| w[0] < w[1]));
-        Hold { id, coordinator, shards, arrived: AtomicUsize::new(0) }
+        let told = shards.iter().map(|_| OnceLock::new()).collect();
+        Hold { id, coordinator, shards, asks: Vec::new(), asker: 0, told, arrived: AtomicUsize::new(0) }
+    }
+
+    /// The same with commands for every thread.
+    pub fn asking(mut self, asker: u64, asks: Vec<(CommandId, ArgsBuf)>) -> Self {
+        (self.asker, self.asks) = (asker, asks);
+        self
+    }
+
+    /// What this shard's thread answers, before it arrives.
+    pub fn tell(&self, shard: ShardId, answers: Vec<Vec<u8>>) {
+        if let Ok(at) = self.shards.binary_search(&shard) {
+            let _ = self.told[at].set(answers);
+        }
+    }
+
+    /// What all threads answered to the command with this number among those asked.
+    pub fn answers(&self, ask: usize) -> Vec<&[u8]> {
+        self.told.iter().filter_map(|told| told.get()?.get(ask)).map(Vec::as_slice).collect()
     }
 
     /// One more shard has lent its keyspace. True for the last.

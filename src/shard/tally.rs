@@ -63,7 +63,16 @@ pub struct Tally {
     pub connections_received: Count,
     pub connections_rejected: Count,
     pub connected: Count,
+    /// Clients that CLIENT PAUSE keeps waiting.
     pub blocked: Count,
+    /// Clients that began and ended to wait for keys, whoever's they are: the difference of the sums over
+    /// all threads waits now.
+    pub waits_begun: Count,
+    pub waits_ended: Count,
+    /// Waiting clients of this thread that have a timeout.
+    pub in_timeout_table: Count,
+    /// Elements popped for clients that did not get them, and put back.
+    pub pops_returned: Count,
     /// Connections that watch a key.
     pub watching: Count,
     /// Connections that are subscribed to something.

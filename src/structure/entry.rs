@@ -5,12 +5,12 @@
 //! block  [lru 24 | flags 8 | key_len 16 | val_len 11 + slack 5]            8 bytes
 //!        [expire_at u64][wheel u32]                                       12 bytes, only with a TTL
 //!        [key_len u64]                                    8 bytes, only when the key exceeds 65535
-//!        [key][value: bytes, an int of 4 or 8 bytes, or a Box<Object>][slack]
+//!        [key][value: bytes, an int of 4 or 8 bytes, or, aligned to 8, an Object][slack]
 //! ```
 //!
 //! A 16-byte key with a 32-byte value takes 56 bytes, also from the allocator. Slack counts in steps
 //! of 8 bytes.
-//! Strings above [`INLINE_MAX`] live behind the box. The size of the block follows from the header,
+//! Strings above [`INLINE_MAX`] lie behind an object, as collections do. The size of the block follows from the header,
 //! so freeing needs nothing else; what the allocator rounds up is kept as slack for growth.
 //!
 //! Invariants: the header describes the block at every point where anything may panic (allocation
@@ -23,8 +23,9 @@ use super::Object;
 use super::heap::good_size;
 use super::prefetch::prefetch;
 use block::{ADDRESS, GRAIN, HEADER, Header, Kind, LRU_MASK, MARK_SHIFT, SHORT_KEY_MAX, Staged};
-use block::{allocate, layout, round_up, stage, suits};
+use block::{allocate, layout, place, round_up, stage, suits};
 use std::alloc::dealloc;
+use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 
 /// Strings up to this many bytes lie in the entry itself.
@@ -53,7 +54,7 @@ pub enum NewValue<'a> {
     Bytes(&'a [u8]),
     /// Kept as it is when it is too large to lie in the entry, copied otherwise.
     Owned(Vec<u8>),
-    Object(Box<Object>),
+    Object(Object),
 }
 
 /// See the module. Eight bytes; owns its block.
@@ -65,6 +66,7 @@ const _: () = {
     const fn assert_send<T: Send>() {}
     assert_send::<Object>();
     assert!(size_of::<Option<Entry>>() == 8 && size_of::<usize>() == 8);
+    assert!(size_of::<Object>() <= 24 && align_of::<Object>() == GRAIN);
 };
 
 mod block;
@@ -81,7 +83,8 @@ impl Entry {
         bits |= if long { Header::LONG_KEY } else { (key.len() as u64) << 32 };
         let key_at = Header(bits).key_at();
         let val_len = staged.width();
-        let (block, slack) = allocate(key_at + key.len() + val_len, 0);
+        let value_at = staged.place(key_at + key.len());
+        let (block, slack) = allocate(value_at + val_len, 0);
         // SAFETY: the block holds everything up to the end of the value, in the order of the layout.
         unsafe {
             if let Some(at) = expire {
@@ -92,7 +95,7 @@ impl Entry {
                 block.add(key_at - 8).cast::<u64>().write_unaligned(key.len() as u64);
             }
             ptr::copy_nonoverlapping(key.as_ptr(), block.add(key_at), key.len());
-            let value_bits = staged.write(block.add(key_at + key.len()));
+            let value_bits = staged.write(block.add(value_at));
             block.cast::<u64>().write(Header(bits).with_value(value_bits, val_len, slack).0);
             Entry(NonNull::new_unchecked(block))
         }
@@ -126,8 +129,13 @@ impl Entry {
     }
 
     #[inline(always)]
-    fn value_at(&self, header: Header) -> usize {
+    fn key_end(&self, header: Header) -> usize {
         header.key_at() + self.key_len(header)
+    }
+
+    #[inline(always)]
+    fn value_at(&self, header: Header) -> usize {
+        place(self.key_end(header), header.has(Header::OBJECT))
     }
 
     fn capacity(&self, header: Header) -> usize {
@@ -152,6 +160,26 @@ impl Entry {
         let marked = self.block().map_addr(|address| address | (mark as usize) << MARK_SHIFT);
         // SAFETY: the address below the mark is not null.
         self.0 = unsafe { NonNull::new_unchecked(marked) };
+    }
+
+    /// A second word for the same block, without the table's bits: for an index beside the table that
+    /// owns the entry.
+    ///
+    /// # Safety
+    /// It must not be looked through once the block is freed or moved (another key, another expiry, a value
+    /// of another width), nor while the entry is being changed.
+    #[inline(always)]
+    pub(super) unsafe fn alias(&self) -> ManuallyDrop<Entry> {
+        let mut alias = Entry(self.0);
+        // Nothing panics between here and the return.
+        alias.0 = NonNull::new(alias.block()).unwrap_or(alias.0);
+        ManuallyDrop::new(alias)
+    }
+
+    /// Whether both words are for the same block.
+    #[inline(always)]
+    pub(super) fn is_same(&self, other: &Entry) -> bool {
+        self.block() == other.block()
     }
 
     /// Starts to load the block's first line.
@@ -206,12 +234,12 @@ impl Entry {
 
     fn object_address(&self, header: Header) -> *mut Object {
         debug_assert!(header.has(Header::OBJECT));
-        // SAFETY: the kind says that a pointer made by `Box::into_raw` follows the key.
-        unsafe { self.block().add(self.value_at(header)).cast::<*mut Object>().read_unaligned() }
+        self.block().wrapping_add(self.value_at(header)).cast()
     }
 
     fn object_ref(&self, header: Header) -> &Object {
-        // SAFETY: the entry owns the object, so it lives as long as `&self`, and is not changed.
+        // SAFETY: the kind says that an object lies there, aligned as the block is; it lives as long as
+        // `&self` and is not changed.
         unsafe { &*self.object_address(header) }
     }
 
@@ -229,19 +257,21 @@ impl Entry {
 
     /// Takes a collection out and leaves a zero, for a value that is about to be replaced or
     /// dropped and would take long to free. None if it is not such a one.
-    pub fn take_heavy(&mut self) -> Option<Box<Object>> {
+    pub fn take_heavy(&mut self) -> Option<Object> {
         let header = self.header();
         if !header.has(Header::OBJECT) || !self.object_ref(header).is_heavy() {
             return None;
         }
-        let object = self.object_address(header);
-        let width = header.val_len();
-        self.set_header(header.with_value(Header::INT, width, header.slack()));
-        // SAFETY: an int of the pointer's width takes its place. The header no longer knows the object, so
-        // this is its one owner.
+        let (object, at) = (self.object_address(header), self.key_end(header));
+        // An int as wide as the object and the gap before it, so that the block keeps its size.
+        let width = self.value_at(header) + header.val_len() - at;
+        // SAFETY: the object is read, then overwritten, and the header no longer knows it: it has one
+        // owner. The int has room, because an object is longer.
         unsafe {
-            self.block().add(self.value_at(header)).cast::<i64>().write_unaligned(0);
-            Some(Box::from_raw(object))
+            let object = object.read();
+            self.block().add(at).cast::<i64>().write_unaligned(0);
+            self.set_header(header.with_value(Header::INT, width, header.slack()));
+            Some(object)
         }
     }
 
@@ -311,8 +341,8 @@ impl Entry {
     /// Writes a value, in a block with room for `wanted` more bytes if it needs a new one.
     fn put(&mut self, staged: Staged<'_>, flags: u64, wanted: usize) {
         let header = self.header();
-        let value_at = self.value_at(header);
-        let val_len = staged.width();
+        let key_end = self.key_end(header);
+        let (value_at, val_len) = (staged.place(key_end), staged.width());
         let needed = value_at + val_len;
         let capacity = self.capacity(header);
         let (block, slack) = if suits(needed, capacity) {
@@ -322,22 +352,20 @@ impl Entry {
             (Some(block), slack)
         };
         // From here on nothing panics until the header is written.
-        let old = header.has(Header::OBJECT).then(|| self.object_address(header));
-        // SAFETY: both blocks hold `value_at` bytes and the value after them; the new one is apart
-        // from the old one, which is freed with the size its header gave. `old` is owned by nobody
-        // once the value that pointed to it is overwritten or freed.
+        // SAFETY: an old object is read here and its place overwritten or freed below: it has one owner.
+        let old = header.has(Header::OBJECT).then(|| unsafe { self.object_address(header).read() });
+        // SAFETY: both blocks hold the key and the value after it; the new one is apart from the old one,
+        // which is freed with the size its header gave.
         unsafe {
             if let Some(block) = block {
-                ptr::copy_nonoverlapping(self.block(), block, value_at);
+                ptr::copy_nonoverlapping(self.block(), block, key_end);
                 dealloc(self.block(), layout(capacity));
                 self.set_block(block);
             }
             let bits = staged.write(self.block().add(value_at));
             self.set_header(header.with_value(bits | flags, val_len, slack));
-            if let Some(old) = old {
-                drop(Box::from_raw(old));
-            }
         }
+        drop(old);
     }
 
     /// Appends to a string or int; the new length. Panics on an object that is no string.
@@ -395,7 +423,7 @@ impl Entry {
             let mut string = Vec::with_capacity(new_len.saturating_add(new_len / 2));
             string.extend_from_slice(self.inline_bytes(header));
             write_range(&mut string, offset, bytes);
-            self.put(Staged::Object(Box::new(Object::Bytes(string))), Header::RAW, 0);
+            self.put(Staged::Object(Object::Bytes(Box::new(string))), Header::RAW, 0);
         } else if round_up(needed) > capacity {
             let mut scratch = [0; INLINE_MAX];
             scratch[..old_len].copy_from_slice(self.inline_bytes(header));
@@ -438,9 +466,10 @@ impl Entry {
         bits |= if expire.is_some() { Header::TTL } else { 0 };
         bits |= if long { Header::LONG_KEY } else { (key.len() as u64) << 32 };
         let key_at = Header(bits).key_at();
-        let (block, slack) = allocate(key_at + key.len() + val_len, 0);
-        // SAFETY: as in `new`; the value's bytes (a pointer to an object among them) move as they
-        // are, and the old block is freed without touching the object.
+        let new_value_at = place(key_at + key.len(), header.has(Header::OBJECT));
+        let (block, slack) = allocate(new_value_at + val_len, 0);
+        // SAFETY: as in `new`; the value's bytes (those of an object too) move as they are, and the old
+        // block is freed without touching the object.
         unsafe {
             if let Some(at) = expire {
                 block.add(HEADER).cast::<u64>().write(at);
@@ -451,7 +480,7 @@ impl Entry {
             }
             ptr::copy_nonoverlapping(key.as_ptr(), block.add(key_at), key.len());
             let value = self.block().add(value_at);
-            ptr::copy_nonoverlapping(value, block.add(key_at + key.len()), val_len);
+            ptr::copy_nonoverlapping(value, block.add(new_value_at), val_len);
             block.cast::<u64>().write(Header(bits).with_value(bits & Header::VALUE_BITS, val_len, slack).0);
             dealloc(self.block(), layout(old_capacity));
         }
@@ -469,7 +498,7 @@ impl Entry {
     /// A deep copy under another key, with the same expiry and access clock, in no wheel.
     pub fn clone_with_key(&self, key: &[u8]) -> Entry {
         let value = match (self.object(), self.value()) {
-            (Some(object), _) => NewValue::Object(Box::new(object.clone())),
+            (Some(object), _) => NewValue::Object(object.clone()),
             (None, Value::Bytes(bytes)) => NewValue::Bytes(bytes),
             (None, Value::Int(n)) => NewValue::Int(n),
             (None, Value::Object(_)) => unreachable!("an object that is none"),
@@ -494,13 +523,11 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         let header = self.header();
-        let object = header.has(Header::OBJECT).then(|| self.object_address(header));
         // SAFETY: the entry owns both and is gone after this; the layout is that of the allocation.
         unsafe {
+            let object = header.has(Header::OBJECT).then(|| self.object_address(header).read());
             dealloc(self.block(), layout(self.capacity(header)));
-            if let Some(object) = object {
-                drop(Box::from_raw(object));
-            }
+            drop(object);
         }
     }
 }

@@ -8,6 +8,7 @@
 pub mod entry;
 pub mod hash;
 pub mod heap;
+pub mod hyperloglog;
 pub mod id_table;
 pub mod list;
 pub mod listpack;

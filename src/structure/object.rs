@@ -6,13 +6,15 @@
 
 use super::{Hash, List, Set, SortedSet, Stream, heap::good_size};
 
-/// A collection of at least this many elements is freed in slices, not at once.
+/// A collection of at least this many pieces is freed in slices, not at once.
 pub const HEAVY: usize = 64;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Object {
     /// A string that is large.
-    Bytes(Vec<u8>),
+    // Boxed so that the object stays small: it lies in the entry.
+    #[allow(clippy::box_collection)]
+    Bytes(Box<Vec<u8>>),
     List(List),
     Hash(Hash),
     Set(Set),
@@ -41,6 +43,11 @@ pub trait Collection: Sized {
 
     /// What it takes from the allocator beyond its own size.
     fn bytes_allocated(&self) -> usize;
+
+    /// How many pieces there are to free, which decides whether that is done in slices.
+    fn pieces(&self) -> usize {
+        self.len()
+    }
 
     /// Frees up to about `budget` elements, in whatever order; whether any are left. Nobody looks at the
     /// collection afterwards.
@@ -78,15 +85,15 @@ impl Object {
         collection!(self, it => it.encoding(), _bytes => "raw")
     }
 
-    /// What it takes from the allocator, its own box included.
+    /// What it takes from the allocator beyond its own size.
     pub fn bytes_allocated(&self) -> usize {
-        let content = collection!(self, it => it.bytes_allocated(), bytes => good_size(bytes.capacity()));
-        good_size(size_of::<Object>()) + content
+        let of_string = |bytes: &Vec<u8>| good_size(size_of::<Vec<u8>>()) + good_size(bytes.capacity());
+        collection!(self, it => it.bytes_allocated(), bytes => of_string(bytes))
     }
 
     /// Whether it takes long enough to free that it is freed in slices.
     pub fn is_heavy(&self) -> bool {
-        self.elements() >= HEAVY
+        collection!(self, it => it.pieces(), _bytes => 1) >= HEAVY
     }
 
     /// See `Collection::free_some`.

@@ -1,28 +1,347 @@
-//! A sorted set: members with scores, in their order.
+//! A sorted set: members with scores, in the order of the scores, and of the members' bytes where
+//! scores are equal.
+//!
+//! Small ones are a listpack (`packed`), large ones a hash table with a counted B+tree over its entries
+//! (`ranked`). What OBJECT ENCODING says follows Redis's thresholds alone, and a set that was ever
+//! called `skiplist` stays one; how it is held is our own choice: a `skiplist` of a few members that are
+//! merely long (channel names, serialized messages) stays packed.
+//!
+//! Ranges of every kind are ranks here: `rank_of` tells how many elements lie before the edge of a range
+//! of scores or of members, `elements` walks from a rank. Scores are never NaN. Called by `command`.
 
-use super::Listpack;
+mod packed;
+mod ranked;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use super::listpack::Item;
 use super::object::{Collection, in_object};
+use ahash::RandomState;
+use packed::{Packed, Pairs};
+use ranked::{Ranked, Walk};
+use std::cmp::Ordering;
+use tree::Target;
 
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SortedSet(Listpack);
+/// Up to here a set that is called `skiplist` is held as a listpack.
+const PACKED_LEN_MAX: usize = 64;
+const PACKED_BYTES_MAX: usize = 4096;
+/// Redis makes no listpack larger than this, whatever the thresholds.
+const LISTPACK_BYTES_MAX: usize = 1 << 30;
+/// What a score takes in a listpack at most.
+const SCORE_BYTES_MAX: usize = 10;
+
+/// See the module. Sixteen bytes.
+pub struct SortedSet(Form);
+
+enum Form {
+    Packed { list: Packed, skiplist: bool },
+    Ranked(Box<Ranked>),
+}
+
+/// What decides how a set is held, when it grows.
+#[derive(Clone, Copy)]
+pub struct Growth<'a> {
+    /// `zset-max-listpack-entries`
+    pub entries_max: usize,
+    /// `zset-max-listpack-value`
+    pub value_max: usize,
+    /// For a set that becomes a hash table.
+    pub hasher: &'a RandomState,
+}
+
+/// A place between two elements: where a range begins or ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Edge<'a> {
+    Start,
+    End,
+    /// Before the elements with this score, or after them.
+    Score {
+        at: f64,
+        after: bool,
+    },
+    /// Before this member, or after it, where all scores are equal.
+    Member {
+        at: &'a [u8],
+        after: bool,
+    },
+}
+
+impl Edge<'_> {
+    /// Whether an element lies before this edge.
+    #[inline]
+    fn is_behind(self, score: impl FnOnce() -> f64, compare: impl FnOnce(&[u8]) -> Ordering) -> bool {
+        match self {
+            Edge::Start => false,
+            Edge::End => true,
+            Edge::Score { at, after: false } => score() < at,
+            Edge::Score { at, after: true } => score() <= at,
+            Edge::Member { at, after } => match compare(at) {
+                Ordering::Less => true,
+                Ordering::Equal => after,
+                Ordering::Greater => false,
+            },
+        }
+    }
+}
+
+impl Default for SortedSet {
+    fn default() -> SortedSet {
+        SortedSet::new()
+    }
+}
+
+impl SortedSet {
+    pub fn new() -> SortedSet {
+        SortedSet(Form::Packed { list: Packed::new(), skiplist: false })
+    }
+
+    /// An empty set for so many members, of which the longest has so many bytes.
+    pub fn for_members(len: usize, longest: usize, growth: &Growth<'_>) -> SortedSet {
+        let skiplist = len > growth.entries_max || longest > growth.value_max;
+        SortedSet(Form::Packed { list: Packed::new(), skiplist })
+    }
+
+    pub fn score(&self, member: &[u8]) -> Option<f64> {
+        match &self.0 {
+            Form::Packed { list, .. } => list.score(member),
+            Form::Ranked(ranked) => ranked.score(member),
+        }
+    }
+
+    /// How many elements come before this one, and its score.
+    pub fn rank(&self, member: &[u8]) -> Option<(usize, f64)> {
+        match &self.0 {
+            Form::Packed { list, .. } => list.rank(member),
+            Form::Ranked(ranked) => ranked.rank(member),
+        }
+    }
+
+    /// How many elements lie before an edge.
+    pub fn rank_of(&self, edge: Edge<'_>) -> usize {
+        match (edge, &self.0) {
+            (Edge::Start, _) => 0,
+            (Edge::End, _) => self.len(),
+            (edge, Form::Packed { list, .. }) => list.edge(edge),
+            (edge, Form::Ranked(ranked)) => ranked.edge(edge),
+        }
+    }
+
+    /// Elements in order but for the first `skipped`; with `reverse` from the last on.
+    pub fn elements(&self, skipped: usize, reverse: bool) -> Elements<'_> {
+        Elements(match &self.0 {
+            Form::Packed { list, .. } => Kind::Packed(list.elements(skipped, reverse)),
+            Form::Ranked(ranked) => Kind::Ranked(ranked.elements(skipped, reverse)),
+        })
+    }
+
+    /// The element with this rank.
+    pub fn nth(&self, rank: usize) -> Option<(Item<'_>, f64)> {
+        self.elements(rank, false).next()
+    }
+
+    /// Gives a member the score that `decide` makes of the one it has, or of none; nothing happens if
+    /// it makes none. The score it had. `decide` must not make a NaN.
+    #[inline]
+    pub fn update(
+        &mut self,
+        member: &[u8],
+        growth: &Growth<'_>,
+        decide: impl FnOnce(Option<f64>) -> Option<f64>,
+    ) -> Option<f64> {
+        match &mut self.0 {
+            Form::Ranked(ranked) => ranked.update(member, decide),
+            Form::Packed { list, skiplist } => match list.locate(member) {
+                Some((at, old)) => {
+                    if let Some(new) = decide(Some(old)).filter(|new| *new != old) {
+                        list.rescore(at, member, new, *skiplist);
+                    }
+                    Some(old)
+                }
+                None => {
+                    if let Some(score) = decide(None) {
+                        self.add(member, score, growth);
+                    }
+                    None
+                }
+            },
+        }
+    }
+
+    /// Gives a member a score, whatever it had.
+    pub fn insert(&mut self, member: &[u8], score: f64, growth: &Growth<'_>) {
+        self.update(member, growth, |_| Some(score));
+    }
+
+    /// Adds a member that is not there. The way to fill a new set, quickest in order.
+    pub fn add(&mut self, member: &[u8], score: f64, growth: &Growth<'_>) {
+        debug_assert!(!score.is_nan());
+        match &mut self.0 {
+            Form::Ranked(ranked) => ranked.add(member, score),
+            Form::Packed { list, skiplist } => {
+                let (len, bytes) = (list.len() + 1, list.bytes() + member.len());
+                *skiplist |= len > growth.entries_max || member.len() > growth.value_max;
+                let packed = if *skiplist {
+                    len <= PACKED_LEN_MAX && bytes <= PACKED_BYTES_MAX - SCORE_BYTES_MAX
+                } else {
+                    bytes <= LISTPACK_BYTES_MAX
+                };
+                if packed {
+                    list.add(member, score, *skiplist);
+                    return;
+                }
+                let mut ranked = Ranked::new(growth.hasher.clone());
+                for (member, score) in list.elements(0, false) {
+                    ranked.add(member.text(&mut itoa::Buffer::new()), score);
+                }
+                ranked.add(member, score);
+                self.0 = Form::Ranked(Box::new(ranked));
+            }
+        }
+    }
+
+    /// Removes a member; the score it had.
+    pub fn remove(&mut self, member: &[u8]) -> Option<f64> {
+        match &mut self.0 {
+            Form::Packed { list, .. } => list.remove(member),
+            Form::Ranked(ranked) => ranked.remove(member),
+        }
+    }
+
+    /// Removes the elements with these ranks, in their order.
+    pub fn remove_ranks(&mut self, ranks: std::ops::Range<usize>, each: impl FnMut(&[u8], f64)) {
+        let end = ranks.end.min(self.len());
+        let count = end.saturating_sub(ranks.start);
+        match &mut self.0 {
+            _ if count == 0 => {}
+            Form::Packed { list, .. } => list.take(ranks.start, count, false, each),
+            Form::Ranked(ranked) => ranked.take(Target::Rank(ranks.start), count, each),
+        }
+    }
+
+    /// Removes up to `count` elements from the first on, or from the last on backwards.
+    pub fn pop(&mut self, end: End, count: usize, each: impl FnMut(&[u8], f64)) {
+        let count = count.min(self.len());
+        match (&mut self.0, end) {
+            _ if count == 0 => {}
+            (Form::Packed { list, .. }, End::Min) => list.take(0, count, false, each),
+            (Form::Packed { list, .. }, End::Max) => list.take(list.len() - count, count, true, each),
+            (Form::Ranked(ranked), End::Min) => ranked.take(Target::First, count, each),
+            (Form::Ranked(ranked), End::Max) => ranked.take(Target::Last, count, each),
+        }
+    }
+
+    /// Visits elements from `cursor` on, about `count` of them, and returns the cursor for the next
+    /// call, 0 at the end. What is there from the first call to the last is visited.
+    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Item<'_>, f64)) -> u64 {
+        match &self.0 {
+            Form::Packed { list, .. } => {
+                list.elements(0, false).for_each(|(member, score)| visit(member, score));
+                0
+            }
+            Form::Ranked(ranked) => {
+                ranked.scan(cursor, count, |member, score| visit(Item::Bytes(member), score))
+            }
+        }
+    }
+
+    /// Whether Redis would hold it as a listpack.
+    pub fn is_listpack(&self) -> bool {
+        matches!(self.0, Form::Packed { skiplist: false, .. })
+    }
+
+    /// Whether it is held as one.
+    pub fn is_packed(&self) -> bool {
+        matches!(self.0, Form::Packed { .. })
+    }
+
+    #[cfg(test)]
+    fn check(&self) {
+        if let Form::Ranked(ranked) = &self.0 {
+            ranked.check();
+        }
+    }
+}
+
+/// An end of a sorted set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    Min,
+    Max,
+}
+
+/// Elements one after the other: see `SortedSet::elements`.
+pub struct Elements<'a>(Kind<'a>);
+
+enum Kind<'a> {
+    Packed(Pairs<'a>),
+    Ranked(Walk<'a>),
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = (Item<'a>, f64);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        match &mut self.0 {
+            Kind::Packed(pairs) => pairs.next(),
+            Kind::Ranked(walk) => walk.next().map(|(member, score)| (Item::Bytes(member), score)),
+        }
+    }
+}
 
 impl Collection for SortedSet {
     const TYPE: &'static str = "zset";
     in_object!(SortedSet);
 
     fn len(&self) -> usize {
-        self.0.len()
+        match &self.0 {
+            Form::Packed { list, .. } => list.len(),
+            Form::Ranked(ranked) => ranked.len(),
+        }
     }
 
     fn encoding(&self) -> &'static str {
-        "listpack"
+        if self.is_listpack() { "listpack" } else { "skiplist" }
     }
 
     fn bytes_allocated(&self) -> usize {
-        self.0.bytes_allocated()
+        match &self.0 {
+            Form::Packed { list, .. } => list.bytes_allocated(),
+            Form::Ranked(ranked) => ranked.bytes_allocated(),
+        }
     }
 
-    fn free_some(&mut self, _budget: usize) -> bool {
-        false
+    fn free_some(&mut self, budget: usize) -> bool {
+        match &mut self.0 {
+            Form::Packed { .. } => false,
+            Form::Ranked(ranked) => ranked.free_some(budget),
+        }
+    }
+}
+
+impl Clone for SortedSet {
+    fn clone(&self) -> SortedSet {
+        SortedSet(match &self.0 {
+            Form::Packed { list, skiplist } => Form::Packed { list: list.clone(), skiplist: *skiplist },
+            Form::Ranked(ranked) => Form::Ranked(Box::new(ranked.copy())),
+        })
+    }
+}
+
+impl PartialEq for SortedSet {
+    fn eq(&self, other: &SortedSet) -> bool {
+        let same = |((a, x), (b, y)): ((Item<'_>, f64), (Item<'_>, f64))| {
+            x == y && a.is(b.text(&mut itoa::Buffer::new()))
+        };
+        self.len() == other.len() && self.elements(0, false).zip(other.elements(0, false)).all(same)
+    }
+}
+
+impl std::fmt::Debug for SortedSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = |(member, score): (Item<'_>, f64)| (member.to_vec().escape_ascii().to_string(), score);
+        write!(f, "{} ", self.encoding())?;
+        f.debug_map().entries(self.elements(0, false).map(shown)).finish()
     }
 }

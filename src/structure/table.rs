@@ -29,6 +29,8 @@
 //! Called by `keyspace`.
 #![allow(unsafe_code)]
 
+mod build;
+mod pick;
 mod segment;
 mod walk;
 
@@ -88,6 +90,11 @@ impl<S: BuildHasher + Clone> Table<S> {
     /// An empty table allocates nothing. Tables that share a hasher share hashes.
     pub fn new(hasher: S) -> Table<S> {
         Table { dir: Vec::new(), depth: 0, len: 0, segments: 0, deepest: 0, hasher }
+    }
+
+    /// What another table with the same hashes is made with.
+    pub fn hasher(&self) -> S {
+        self.hasher.clone()
     }
 
     #[inline]

@@ -4,6 +4,7 @@
 //! * `support`: start servers, speak RESP, random numbers, what to do without `redis-server`
 //! * `differential`: random commands from the command table, answers compared with `redis-server`
 //! * `history`: concurrent clients, what they saw checked for strict serialisability
+//! * `blocking`: clients that wait for keys: each element delivered once, whoever leaves; replies as Redis's
 //! * `protocol`: odd bytes, big bytes, slow readers, limits
 //! * `pubsub`: messages, key events and invalidations over several shards
 //! * `boot`: the command line, exit codes, messages
@@ -12,9 +13,10 @@
 //! Environment: `RINGDOVE_BIN` (another server to test, `redis-server` among them), `RINGDOVE_SEED`
 //! (a number, or `random`), `RINGDOVE_COMMANDS` (size of the differential test), `RINGDOVE_ROUND` (only
 //! this round of it, again and again), `RINGDOVE_WITHOUT` (commands it leaves out), `RINGDOVE_SECONDS`
-//! (seconds for each concurrent workload), `RINGDOVE_TEST_PORT` (first port to use; otherwise the
+//! (seconds for each concurrent workload), `RINGDOVE_PUSHES` (elements that blocked clients wait for), `RINGDOVE_TEST_PORT` (first port to use; otherwise the
 //! kernel chooses), `CI=true` (a missing `redis-server` is then a failure).
 
+mod blocking;
 mod boot;
 mod crash;
 mod differential;

@@ -6,7 +6,7 @@ use crate::command::{Error, Exec};
 use crate::config::Settings;
 use crate::config::words::MaxmemoryPolicy;
 use crate::resp::Args;
-use crate::structure::{Entry, Value};
+use crate::structure::{Entry, Object, Value};
 
 /// Longest string that Redis keeps in one piece with its header.
 const EMBSTR_MAX: usize = 44;
@@ -20,11 +20,21 @@ fn type_of(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// The names of the version that INFO tells (`redis_version`): 7.0 calls every list a quicklist, and a set
+/// that is not an intset a hashtable.
+pub(in crate::command) fn shown_encoding(object: &Object) -> &'static str {
+    match (object, object.encoding()) {
+        (Object::List(_), _) => "quicklist",
+        (Object::Set(_), "listpack") => "hashtable",
+        (_, name) => name,
+    }
+}
+
 fn encoding_name(entry: &Entry) -> &'static str {
     let length = match entry.value() {
         Value::Int(_) => return "int",
         Value::Bytes(bytes) => bytes.len(),
-        Value::Object(object) => return object.encoding(),
+        Value::Object(object) => return shown_encoding(object),
     };
     if entry.is_raw() || length > EMBSTR_MAX { "raw" } else { "embstr" }
 }

@@ -77,14 +77,20 @@ fn mixed(state: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-struct Options<'a> {
-    count: usize,
-    pattern: Option<&'a [u8]>,
+/// The options of SCAN and of its relatives for one collection.
+pub(in crate::command) struct Options<'a> {
+    pub count: usize,
+    pub pattern: Option<&'a [u8]>,
     kind: Option<&'a [u8]>,
 }
 
 impl<'a> Options<'a> {
-    fn parse(args: Args<'a>) -> Result<Options<'a>, Error> {
+    /// Those of SSCAN, HSCAN and ZSCAN, which know no TYPE.
+    pub fn parse_inner(args: Args<'a>) -> Result<Options<'a>, Error> {
+        Options::parse(args, false)
+    }
+
+    fn parse(args: Args<'a>, types: bool) -> Result<Options<'a>, Error> {
         let mut o = Options { count: 10, pattern: None, kind: None };
         for at in (0..args.len()).step_by(2) {
             let (word, Some(value)) = (args.at(at), args.get(at + 1)) else { return Err(Error::Syntax) };
@@ -93,7 +99,7 @@ impl<'a> Options<'a> {
                 o.count = usize::try_from(count).ok().filter(|n| *n > 0).ok_or(Error::Syntax)?;
             } else if word.eq_ignore_ascii_case(b"MATCH") {
                 o.pattern = Some(value).filter(|pattern| !glob::is_all(pattern));
-            } else if word.eq_ignore_ascii_case(b"TYPE") {
+            } else if types && word.eq_ignore_ascii_case(b"TYPE") {
                 o.kind = Some(value);
             } else {
                 return Err(Error::Syntax);
@@ -110,7 +116,7 @@ impl<'a> Options<'a> {
 }
 
 /// What `strtoul` makes of a cursor: a sign is allowed, and nothing at all is 0.
-fn parse_cursor(text: &[u8]) -> Result<u64, Error> {
+pub(in crate::command) fn parse_cursor(text: &[u8]) -> Result<u64, Error> {
     let invalid = Error::text("ERR invalid cursor");
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
@@ -130,7 +136,7 @@ fn parse_cursor(text: &[u8]) -> Result<u64, Error> {
 
 fn scan(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let cursor = parse_cursor(args.at(1))?;
-    let options = Options::parse(args.from(2))?;
+    let options = Options::parse(args.from(2), true)?;
     let shard = (cursor & ((1 << SHARD_BITS) - 1)) as ShardId;
     let (db, now, placement) = (x.keys.db, x.keys.now, x.keys.placement);
     let (mut found, mut body) = (0, Vec::new());

@@ -74,7 +74,7 @@ fn values_without_a_built_feature_are_named_once_and_by_their_last_value() {
     );
     assert_eq!(warnings("save 900 1\nsave \"\""), [""; 0]);
     assert_eq!(warnings("replicaof no one\ntls-port 0\ncluster-enabled no\nset-proc-title no"), [""; 0]);
-    assert_eq!(warnings("set-max-listpack-entries 128").len(), 1);
+    assert_eq!(warnings("hide-user-data-from-log yes").len(), 1);
 }
 
 #[test]

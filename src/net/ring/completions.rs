@@ -128,7 +128,7 @@ impl Ring {
         for token in closed.drain(..) {
             if let Some(conn) = self.conns.remove(token) {
                 match conn.fd {
-                    None => on(Event::Closed { token, flushed: conn.flushed }),
+                    None => on(Event::Closed { token, flushed: conn.flushed, sent: conn.sent }),
                     Some(fd) => on(Event::Released { token, fd }),
                 }
             }

@@ -1,7 +1,7 @@
 //! CLIENT, except the subcommands that look at all connections (`client_list`).
 
 use super::connection::check_name;
-use super::{Caller, SessionRun, client_list, tracking};
+use super::{Caller, SessionRun, Threads, client_list, tracking};
 use crate::base::num;
 use crate::command::{Error, usage};
 use crate::resp::Args;
@@ -24,7 +24,7 @@ pub const HANDLERS: &[(&str, SessionRun)] = &[
     ("client|setname", SessionRun::Home(setname)),
     ("client|tracking", SessionRun::Home(tracking::tracking)),
     ("client|trackinginfo", SessionRun::Home(tracking::trackinginfo)),
-    ("client|unblock", SessionRun::Home(unblock)),
+    ("client|unblock", SessionRun::Threads(unblock_part, unblock_merge)),
     ("client|unpause", SessionRun::Home(unpause)),
 ];
 
@@ -142,17 +142,33 @@ fn unpause(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Nobody waits in a blocking command: there are none yet.
-fn unblock(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
+/// Whom CLIENT UNBLOCK wakes, and whether with an error.
+fn unblock_args(args: Args<'_>) -> Result<(i64, bool), Error> {
+    let with_error = match args.get(3) {
+        None => false,
+        Some(reason) if reason.eq_ignore_ascii_case(b"timeout") => false,
+        Some(reason) if reason.eq_ignore_ascii_case(b"error") => true,
+        Some(_) => return Err(Error::text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
+    };
     if args.len() > 4 {
         return Err(super::subcommand_syntax(args));
     }
-    let known =
-        |reason: &[u8]| reason.eq_ignore_ascii_case(b"timeout") || reason.eq_ignore_ascii_case(b"error");
-    if args.get(3).is_some_and(|reason| !known(reason)) {
-        return Err(Error::text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
+    Ok((num::parse_i64(args.at(2)).ok_or(Error::NotInteger)?, with_error))
+}
+
+/// A byte if the client is one of this thread's and waits for a key.
+fn unblock_part(threads: &mut Threads<'_>, args: Args<'_>, out: &mut Vec<u8>) {
+    let Ok((id, with_error)) = unblock_args(args) else { return };
+    let Some((key, session)) = threads.sessions.iter().find(|(_, s)| s.id as i64 == id) else { return };
+    let waiter = session.blocked.as_ref().and_then(|blocked| blocked.waiter.as_ref());
+    if waiter.is_some_and(|waiter| waiter.cancel()) {
+        threads.unblock.push((key, with_error));
+        out.push(b'1');
     }
-    num::parse_i64(args.at(2)).ok_or(Error::NotInteger)?;
-    c.reply.integer(0);
+}
+
+fn unblock_merge(c: &mut Caller<'_>, args: Args<'_>, payloads: &[&[u8]]) -> Result<(), Error> {
+    unblock_args(args)?;
+    c.reply.integer(payloads.iter().map(|p| p.len() as i64).sum());
     Ok(())
 }

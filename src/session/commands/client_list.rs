@@ -30,7 +30,7 @@ fn kind(name: &[u8]) -> Result<Kind, Error> {
         b"normal" => Ok(Kind::Normal),
         b"pubsub" => Ok(Kind::PubSub),
         b"slave" | b"replica" | b"master" => Ok(Kind::Other),
-        _ => Err(Error::owned(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(name)))),
+        _ => Err(Error::Bytes([b"ERR Unknown client type '", name, b"'"].concat().into())),
     }
 }
 
@@ -41,7 +41,7 @@ pub fn line(session: &Session, table: &CommandTable, now: Millis, asking: Option
         (state::MONITOR, 'O'),
         (state::SUBSCRIBED, 'P'),
         (state::MULTI, 'x'),
-        (state::PAUSED, 'b'),
+        (state::PAUSED | state::BLOCKED, 'b'),
         (state::TRACKING, 't'),
         (state::CLOSING, 'c'),
     ] {

@@ -4,6 +4,7 @@
 use super::{Caller, SessionRun, Then};
 use crate::command::Error;
 use crate::command::debug;
+use crate::command::list;
 use crate::command::shard_facts::ShardFacts;
 use crate::resp::Args;
 use std::sync::atomic::Ordering::Relaxed;
@@ -23,6 +24,7 @@ const HELP: &[(&str, &str)] = &[
     ("LOG <message>", "Write a line to the server's log"),
     ("PANIC", "End the process at once, as a failed assertion would"),
     ("PAUSE-CRON (0|1)", "Stop the housekeeping that runs ten times a second"),
+    ("QUICKLIST-PACKED-THRESHOLD <size>", "Give list elements of at least this size nodes of their own"),
     ("SEGFAULT", "End the process at once"),
     ("SET-ACTIVE-EXPIRE (0|1)", "Leave keys in memory whose time has passed, until somebody asks for them"),
     ("SLEEP <seconds>", "Stop the whole server for so long"),
@@ -64,7 +66,10 @@ fn run(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
             return super::config::write_file(c, true, "CONFIG-REWRITE-FORCE-ALL failed");
         }
         (b"replybuffer", 4) => return not_built("REPLYBUFFER", "resizing reply buffers by the clock is"),
-        (b"quicklist-packed-threshold", 3) => return not_built("QUICKLIST-PACKED-THRESHOLD", "lists are"),
+        (b"quicklist-packed-threshold", 3) => {
+            list::set_packed_threshold(args.at(2))?;
+            c.reply.ok();
+        }
         (b"set-disable-deny-scripts", 3) => return not_built("SET-DISABLE-DENY-SCRIPTS", "scripts are"),
         (b"set-skip-checksum-validation", 3) => {
             return not_built("SET-SKIP-CHECKSUM-VALIDATION", "snapshots (RDB) are");

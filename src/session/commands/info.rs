@@ -43,6 +43,7 @@ struct Counters {
     forwarded: u64,
     borrowed: u64,
     holds: u64,
+    pops_returned: u64,
 }
 
 impl Counters {
@@ -58,6 +59,7 @@ impl Counters {
             forwarded: node.sum(|t| t.forwarded.get()),
             borrowed: node.sum(|t| t.borrowed.get()),
             holds: node.sum(|t| t.holds.get()),
+            pops_returned: node.sum(|t| t.pops_returned.get()),
         }
     }
 
@@ -73,6 +75,7 @@ impl Counters {
             forwarded: self.forwarded.saturating_sub(then.forwarded),
             borrowed: self.borrowed.saturating_sub(then.borrowed),
             holds: self.holds.saturating_sub(then.holds),
+            pops_returned: self.pops_returned.saturating_sub(then.pops_returned),
         }
     }
 }
@@ -138,6 +141,7 @@ fn facts(c: &Caller<'_>, mut keyspace: ShardFacts, with_latencies: bool) -> Fact
     take(&mut keyspace.hits, baseline.keyspace.hits);
     take(&mut keyspace.misses, baseline.keyspace.misses);
     take(&mut keyspace.expired, baseline.keyspace.expired);
+    take(&mut keyspace.expired_fields, baseline.keyspace.expired_fields);
     take(&mut keyspace.expire_cycles_capped, baseline.keyspace.expire_cycles_capped);
     take(&mut keyspace.lazyfreed, baseline.keyspace.lazyfreed);
     Facts {
@@ -196,6 +200,7 @@ fn facts(c: &Caller<'_>, mut keyspace: ShardFacts, with_latencies: bool) -> Fact
             ("commands_forwarded", counters.forwarded.to_string()),
             ("commands_borrowed", counters.borrowed.to_string()),
             ("transactions_held", counters.holds.to_string()),
+            ("blocked_pop_returned", counters.pops_returned.to_string()),
         ],
     }
 }
@@ -228,7 +233,8 @@ fn clients(c: &Caller<'_>) -> ClientFacts {
         max: c.settings.maxclients as u64,
         recent_max_input_buffer: most(|t| t.largest_input.get()),
         recent_max_output_buffer: most(|t| t.largest_output.get()),
-        blocked: c.node.sum(|t| t.blocked.get()),
+        blocked: c.node.sum(|t| t.blocked.get()) + c.node.waiting(),
+        in_timeout_table: c.node.sum(|t| t.in_timeout_table.get()),
         watching: c.node.sum(|t| t.watching.get()),
         pubsub: c.node.sum(|t| t.subscribed.get()),
         tracking: c.node.trackers.clients(),

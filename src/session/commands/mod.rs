@@ -72,6 +72,8 @@ pub struct Threads<'a> {
     pub asker: u64,
     /// Connections to close.
     pub close: &'a mut Vec<usize>,
+    /// Connections whose waiters were cancelled, to be answered with an error or with nil.
+    pub unblock: &'a mut Vec<(usize, bool)>,
 }
 
 #[derive(Clone, Copy)]

@@ -26,6 +26,8 @@ pub const HANDLERS: &[(&str, SessionRun)] = &[
     ("memory|purge", SessionRun::Threads(purge_part, purge_merge)),
     ("monitor", SessionRun::Home(monitor)),
     ("object|help", SessionRun::Home(help)),
+    ("xgroup|help", SessionRun::Home(help)),
+    ("xinfo|help", SessionRun::Home(help)),
     ("role", SessionRun::Home(role)),
     ("shutdown", SessionRun::Home(shutdown)),
     ("time", SessionRun::Home(time)),

@@ -83,7 +83,7 @@ impl Header {
 pub(super) enum Staged<'a> {
     Int(i64),
     Bytes(&'a [u8]),
-    Object(Box<Object>),
+    Object(Object),
 }
 
 impl Staged<'_> {
@@ -91,14 +91,19 @@ impl Staged<'_> {
         match self {
             Staged::Int(n) => int_width(*n),
             Staged::Bytes(bytes) => bytes.len(),
-            Staged::Object(_) => 8,
+            Staged::Object(_) => size_of::<Object>(),
         }
+    }
+
+    /// Where the value lies behind a key that ends here: an object at its alignment, all else at once.
+    pub(super) fn place(&self, key_end: usize) -> usize {
+        place(key_end, matches!(self, Staged::Object(_)))
     }
 
     /// Writes the value and says which header bits go with it.
     ///
     /// # Safety
-    /// `at` must be valid for writes of `width()` bytes.
+    /// `at` must be valid for writes of `width()` bytes, and aligned to 8 for an object.
     pub(super) unsafe fn write(self, at: *mut u8) -> u64 {
         // SAFETY: the caller's promise; the sources are values or a slice of `width()` bytes.
         unsafe {
@@ -116,12 +121,16 @@ impl Staged<'_> {
                     0
                 }
                 Staged::Object(object) => {
-                    at.cast::<*mut Object>().write_unaligned(Box::into_raw(object));
+                    at.cast::<Object>().write(object);
                     Header::OBJECT
                 }
             }
         }
     }
+}
+
+pub(super) fn place(key_end: usize, object: bool) -> usize {
+    if object { round_up(key_end) } else { key_end }
 }
 
 fn int_width(n: i64) -> usize {
@@ -161,12 +170,12 @@ pub(super) fn stage<'a>(value: NewValue<'a>, spare: &'a mut Vec<u8>) -> Staged<'
     match value {
         NewValue::Int(n) => Staged::Int(n),
         NewValue::Bytes(bytes) if bytes.len() <= INLINE_MAX => Staged::Bytes(bytes),
-        NewValue::Bytes(bytes) => Staged::Object(Box::new(Object::Bytes(bytes.to_vec()))),
+        NewValue::Bytes(bytes) => Staged::Object(Object::Bytes(Box::new(bytes.to_vec()))),
         NewValue::Owned(bytes) if bytes.len() <= INLINE_MAX => {
             *spare = bytes;
             Staged::Bytes(spare)
         }
-        NewValue::Owned(bytes) => Staged::Object(Box::new(Object::Bytes(bytes))),
+        NewValue::Owned(bytes) => Staged::Object(Object::Bytes(Box::new(bytes))),
         NewValue::Object(object) => Staged::Object(object),
     }
 }

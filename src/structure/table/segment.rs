@@ -30,7 +30,7 @@ const CLASSES: [usize; 20] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28
 pub(super) const LINES_MAX: usize = 64;
 
 /// Entries at which a segment of this many lines is full: seven eighths of its slots.
-pub(super) fn capacity(lines: usize) -> usize {
+pub(super) const fn capacity(lines: usize) -> usize {
     match lines {
         1 => 8,
         2 => 14,

@@ -256,6 +256,34 @@ proptest! {
         cases: if cfg!(miri) { 6 } else { 120 }, failure_persistence: None, ..ProptestConfig::default()
     })]
     #[test]
+    fn a_table_built_at_once_is_one_like_any_other(
+        groups in prop::collection::vec((hash(), stride(), 1u32..if cfg!(miri) { 60 } else { 900 }), 0..4),
+        shuffled: bool,
+    ) {
+        let mut pair = Pair::new();
+        for (hash, stride, count) in groups {
+            let count = if stride == 0 { count.min(40) } else { count };
+            for i in 0..count {
+                let n = if stride == 0 { i } else { 0 };
+                pair.naive.insert((hash.wrapping_add(stride.wrapping_mul(i as u64)), n), i as i64);
+            }
+        }
+        let entry = |((hash, n), value): (&(u64, u32), &i64)| Entry::new(&key_of(*hash, *n), NewValue::Int(*value), None);
+        let mut entries: Vec<Entry> = pair.naive.iter().map(entry).collect();
+        if shuffled {
+            entries.sort_by_key(|entry| held(entry).1);
+        }
+        pair.table = Table::of(FirstBytes, entries);
+        pair.check();
+        let keys: Vec<_> = pair.naive.keys().copied().collect();
+        for (hash, n) in keys.into_iter().step_by(3) {
+            pair.remove(hash, n);
+            pair.set(hash ^ 1 << 40, n + 1000, 7);
+        }
+        pair.check();
+    }
+
+    #[test]
     fn a_table_is_a_map(steps in prop::collection::vec(step(), 1..if cfg!(miri) { 8 } else { 24 })) {
         run(steps);
     }

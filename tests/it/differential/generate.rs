@@ -7,9 +7,10 @@
 
 use super::exceptions::{Compare, compare};
 use super::program::{Program, Step, near_time};
+use super::vocabulary;
 use crate::support::{Bytes, Rng, Words};
-use ringdove::command::spec::{Arg, ArgKind};
-use ringdove::command::{CommandId, CommandTable};
+use ringdove::command::spec::{Arg, ArgKind, Group};
+use ringdove::command::{CommandId, CommandTable, flag};
 
 pub const CLIENTS: usize = 4;
 /// Databases in which programs live; few, so that keys meet there too.
@@ -60,6 +61,9 @@ struct Choice {
     name: Vec<&'static str>,
     args: &'static [Arg],
     weight: u32,
+    group: Group,
+    /// May wait outside a transaction: only as long as its well-formed arguments say.
+    blocks: bool,
 }
 
 pub struct Generator {
@@ -70,6 +74,12 @@ pub struct Generator {
     times: Vec<u64>,
     now: u64,
     in_multi: [bool; CLIENTS],
+    /// The family of the command under way.
+    group: Group,
+    /// It compares members only.
+    lexical: bool,
+    /// Where its number of keys stands, until the keys are known.
+    count_at: Option<usize>,
 }
 
 /// Newer than 7.0.15, which the oracle is.
@@ -98,12 +108,29 @@ impl Generator {
             if let Some(parent) = row.parent {
                 name.insert(0, table.spec(parent).name);
             }
-            let weight = weight(&full_name, !row.spec.keys.is_empty());
-            choices.push(Choice { name, args: row.spec.args, weight });
+            let blocks = row.spec.has(flag::BLOCKING) && !full_name.starts_with("xread");
+            // What waits takes time, its own and everybody's.
+            let weight = if blocks { 3 } else { weight(&full_name, !row.spec.keys.is_empty()) };
+            choices.push(Choice {
+                name,
+                args: row.spec.args,
+                weight,
+                group: row.spec.group,
+                blocks: row.spec.has(flag::BLOCKING),
+            });
         }
         let weights = choices.iter().map(|c| c.weight).collect();
-        let mut generator =
-            Generator { choices, weights, rng, times: Vec::new(), now, in_multi: [false; CLIENTS] };
+        let mut generator = Generator {
+            choices,
+            weights,
+            rng,
+            times: Vec::new(),
+            now,
+            in_multi: [false; CLIENTS],
+            group: Group::Generic,
+            lexical: false,
+            count_at: None,
+        };
         generator.times = (1..4000).collect();
         generator.rng.shuffle(&mut generator.times);
         generator
@@ -139,25 +166,42 @@ impl Generator {
         }
         let at = self.rng.weighted(&self.weights);
         let choice = &self.choices[at];
-        let (name, args) = (choice.name.clone(), choice.args);
+        let (name, args, blocks) = (choice.name.clone(), choice.args, choice.blocks);
+        self.group = choice.group;
+        self.count_at = None;
         match name[0] {
             "multi" => self.in_multi[client] = true,
             "exec" | "discard" | "reset" => self.in_multi[client] = false,
             _ => {}
+        }
+        self.lexical = vocabulary::LEXICAL.contains(&name[0]);
+        if name[0] == "zadd" && self.rng.chance(15) {
+            return vocabulary::add_lexical(&mut self.rng);
         }
         let mut words: Words = name.iter().map(|w| self.name(w)).collect();
         match name[..] {
             // Their argument is a whole other command.
             ["command", "getkeys" | "getkeysandflags"] if self.rng.chance(95) => {
                 let at = self.rng.weighted(&self.weights);
-                let (name, args) = (self.choices[at].name.clone(), self.choices[at].args);
+                let (mut name, args) = (self.choices[at].name.clone(), self.choices[at].args);
+                // Another arity since 7.2.
+                if matches!(name[..], ["zrank" | "zrevrank"]) {
+                    name = vec!["zscore"];
+                }
                 words.extend(name.iter().map(|w| w.as_bytes().to_vec()));
                 self.args(&name.join("|"), args, &mut words);
             }
             _ => self.args(&name.join("|"), args, &mut words),
         }
         // An error while queueing ends the transaction: let most come to EXEC.
-        if self.in_multi[client] && self.rng.chance(80) {
+        // Another arity since 7.2: too many arguments there are none here.
+        let fragile = blocks || self.lexical || matches!(name[..], ["zrank" | "zrevrank"]);
+        if words.iter().any(|word| word.eq_ignore_ascii_case(b"BYLEX")) {
+            let at = if name[0] == "zrangestore" { 2 } else { 1 };
+            words[at] = vocabulary::lexical_key(&mut self.rng);
+            return words;
+        }
+        if fragile || self.in_multi[client] && self.rng.chance(80) {
             return words;
         }
         match self.rng.below(100) {
@@ -207,6 +251,10 @@ impl Generator {
             return;
         }
         let times = if arg.multiple { 1 + self.rng.weighted(&[50, 25, 15, 7, 3]) } else { 1 };
+        if let (ArgKind::Key(_), Some(at)) = (arg.kind, self.count_at.take()) {
+            let told = if self.rng.chance(95) { times as i64 } else { self.rng.range(-1, 4) };
+            out[at] = told.to_string().into_bytes();
+        }
         for i in 0..times {
             match arg.token {
                 Some(token) if arg.kind != ArgKind::PureToken && (i == 0 || arg.multiple_token) => {
@@ -217,10 +265,21 @@ impl Generator {
             match arg.kind {
                 ArgKind::Key(_) => out.push(self.key()),
                 ArgKind::String => out.push(self.string(command, arg.name)),
+                ArgKind::Integer if arg.name == "numkeys" => {
+                    self.count_at = Some(out.len());
+                    out.push(b"1".to_vec());
+                }
                 ArgKind::Integer => out.push(self.integer(command, arg.name)),
-                ArgKind::Double => out.push(self.double()),
+                ArgKind::Double => match vocabulary::double(command, arg.name, &mut self.rng) {
+                    Some(word) => out.push(word),
+                    None => out.push(self.double()),
+                },
                 ArgKind::Pattern => out.push(self.pattern()),
                 ArgKind::UnixTime => out.push(self.unix_time(arg.name)),
+                // An id that the clock would give.
+                ArgKind::PureToken if arg.token == Some("*") => {
+                    out.push(vocabulary::stream_id(&mut self.rng));
+                }
                 ArgKind::PureToken => out.push(self.name(arg.token.unwrap_or(arg.name))),
                 ArgKind::OneOf(choices) => {
                     let old: Vec<&'static Arg> =
@@ -236,6 +295,15 @@ impl Generator {
     }
 
     fn key(&mut self) -> Bytes {
+        if self.lexical {
+            return vocabulary::lexical_key(&mut self.rng);
+        }
+        if let Some(key) = vocabulary::key_of(self.group, &mut self.rng) {
+            return key;
+        }
+        if self.group == Group::Generic && self.rng.chance(50) {
+            return vocabulary::any_key(&mut self.rng);
+        }
         match self.rng.below(40) {
             0 => Vec::new(),
             1 => b"bin\x00\xff\r\n".to_vec(),
@@ -262,6 +330,9 @@ impl Generator {
                 return self.rng.pick(&["server", "keyspace", "all", "nosuch"]).as_bytes().into();
             }
             _ => {}
+        }
+        if let Some(word) = vocabulary::text(self.group, command, name, &mut self.rng) {
+            return word;
         }
         match self.rng.below(20) {
             0..8 => self.number(),
@@ -310,6 +381,9 @@ impl Generator {
 
     fn integer(&mut self, command: &str, name: &str) -> Bytes {
         let rng = &mut self.rng;
+        if let Some(chosen) = vocabulary::integer(self.group, command, name, rng) {
+            return chosen.to_string().into_bytes();
+        }
         let chosen = match (command, name) {
             (_, "seconds") => return self.duration(1),
             (_, "milliseconds") => return self.duration(1000),

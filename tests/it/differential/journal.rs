@@ -38,7 +38,7 @@ impl Way {
         let start = Instant::now();
         let dir = Scratch::new();
         let with = |shards: usize| {
-            let args = format!("--appendonly yes --appendfsync {}", self.fsync);
+            let args = format!("--appendonly yes --appendfsync {} {}", self.fsync, super::THRESHOLDS);
             Start::ringdove(shards).args(&args).dir(&dir.path)
         };
         let mut server = with(self.shards_before).start();

@@ -9,6 +9,7 @@ mod execute;
 mod generate;
 mod journal;
 mod program;
+mod vocabulary;
 
 use crate::need_oracle;
 use crate::support::{Rng, Server, Start, Value, env_number, run_seed};
@@ -113,6 +114,15 @@ fn brief(reply: &Value) -> String {
     if text.len() < 1000 { text } else { text.chars().take(900).chain("...".chars()).collect() }
 }
 
+/// Encodings change early, so that programs see both sides of each threshold.
+pub const THRESHOLDS: &str = "--hash-max-listpack-entries 6 --hash-max-listpack-value 40 \
+    --zset-max-listpack-entries 6 --zset-max-listpack-value 40 --set-max-intset-entries 6 \
+    --list-max-listpack-size 5 --stream-node-max-entries 4 --hll-sparse-max-bytes 60";
+
+fn start_subject(shards: usize) -> Server {
+    Start::ringdove(shards).args(THRESHOLDS).start()
+}
+
 /// Servers of one comparison: the oracle first.
 struct Bench {
     oracle: Server,
@@ -121,8 +131,11 @@ struct Bench {
 
 impl Bench {
     fn start() -> Bench {
-        let start = |shards: &usize| (*shards, Start::ringdove(*shards).start());
-        Bench { oracle: Start::oracle().start(), subjects: SHARDS.iter().map(start).collect() }
+        let start = |shards: &usize| (*shards, start_subject(*shards));
+        Bench {
+            oracle: Start::oracle().args(THRESHOLDS).start(),
+            subjects: SHARDS.iter().map(start).collect(),
+        }
     }
 
     /// Runs a program everywhere. `None` if all agree; otherwise the subject's index and why.
@@ -178,7 +191,7 @@ impl Bench {
             println!("--- a server with {shards} shards has died\n{}\n---", server.log());
         }
         if !alive || found.is_some_and(|d| d.story.contains("connection failed")) {
-            *server = Start::ringdove(*shards).start();
+            *server = start_subject(*shards);
         }
     }
 }

@@ -82,6 +82,30 @@ fn killed_clients_are_closed_and_others_are_not() {
     }
 }
 
+/// Inside EXEC too every shard's clients are listed, and killed; oneself last.
+#[test]
+fn a_transaction_can_ask_all_shards_for_their_clients() {
+    for shards in [1, 4] {
+        let server = Start::ringdove(shards).start();
+        let mut others: Vec<Client> = (0..6).map(|_| server.client()).collect();
+        for (i, client) in others.iter_mut().enumerate() {
+            assert!(client.ask(&format!("CLIENT SETNAME c{i}")).is_ok());
+        }
+        let mut client = server.client();
+        let lines =
+            ["MULTI", "SET k v", "CLIENT LIST", "MEMORY PURGE", "CLIENT KILL TYPE normal SKIPME no", "GET k"];
+        lines.iter().for_each(|line| assert!(!client.ask(line).is_error(), "{line}"));
+        let Value::Array(answers) = client.ask("EXEC") else { panic!("EXEC answers an array") };
+        let list = answers[1].text();
+        assert_eq!(list.lines().count(), 7, "{list}");
+        assert!((0..6).all(|i| list.contains(&format!("name=c{i} "))), "{list}");
+        assert!(answers[2].is_ok());
+        assert_eq!(answers[3], Value::Integer(7));
+        assert_eq!(answers[4].text(), "v");
+        assert!(client.is_closed() && others.iter_mut().all(Client::is_closed));
+    }
+}
+
 #[test]
 fn paused_writes_wait_and_reads_do_not() {
     for shards in [1, 4] {

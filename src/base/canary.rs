@@ -14,14 +14,30 @@ pub enum Canary {
     ReplyBeforeJournal,
     /// A borrower does not look whether work waits in the inbox of the shard it borrows.
     BorrowOverInbox,
+    /// An owner serves a waiter without asking whether somebody else has had it.
+    ServeWithoutAsking,
+    /// Keys that a transaction made ready while it held keyspaces are not served.
+    HoldServesNobody,
+    /// A waiter that has been served elsewhere, or has gone, is not taken out of its other queues.
+    WaiterNotForgotten,
+    /// What was popped for a client that has gone is not put back.
+    NothingPutBack,
     /// UNSUBSCRIBE is answered before messages that were counted for the subscriber.
     EarlyFarewell,
 }
 
 impl Canary {
+    /// Those that the simulation of clients that wait must find.
+    pub const BLOCKING: [Canary; 4] = [
+        Canary::ServeWithoutAsking,
+        Canary::HoldServesNobody,
+        Canary::WaiterNotForgotten,
+        Canary::NothingPutBack,
+    ];
     /// What the simulation of pub/sub must catch.
     pub const OF_MESSAGES: [Canary; 2] = [Canary::FragmentAlone, Canary::EarlyFarewell];
 
+    /// The others.
     pub const ALL: [Canary; 5] = [
         Canary::LocalBeforeInbox,
         Canary::FragmentAlone,

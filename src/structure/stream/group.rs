@@ -1,0 +1,369 @@
+//! Consumer groups: how far each has read, and what it has delivered and not seen acknowledged.
+//!
+//! A pending entry stands in two maps, that of its group (whose it is, since when, how often delivered)
+//! and that of its consumer (only the id). Invariant: the consumers' maps are a partition of the
+//! group's. A consumer is known by its number within the group; numbers are given anew when it is gone.
+//!
+//! Called by the command handlers. What the lag of a group is, is told in `lag`.
+
+use super::StreamId;
+use super::id_map::{self, IdMap};
+use crate::base::Millis;
+use crate::structure::heap::good_size;
+
+/// Number of a consumer within its group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConsumerNo(u32);
+
+/// An entry that was delivered and not acknowledged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pending {
+    pub consumer: ConsumerNo,
+    pub delivered_at: Millis,
+    /// How often it was delivered.
+    pub deliveries: u64,
+}
+
+/// Who reads on behalf of a group.
+#[derive(Clone, PartialEq)]
+pub struct Consumer {
+    name: Box<[u8]>,
+    /// When it last asked for anything. None: not since the data was loaded.
+    pub seen_at: Option<Millis>,
+    /// When it last got anything.
+    pub active_at: Option<Millis>,
+    pending: IdMap<()>,
+}
+
+/// See the module.
+#[derive(Clone)]
+pub struct Group {
+    name: Box<[u8]>,
+    /// Up to where entries were delivered.
+    pub last_id: StreamId,
+    /// How many entries, deleted ones included, lie up to there; -1 if that is not known.
+    pub entries_read: i64,
+    pending: IdMap<Pending>,
+    /// By number.
+    slots: Vec<Option<Box<Consumer>>>,
+    /// Numbers in order of name.
+    order: Vec<ConsumerNo>,
+}
+
+/// What `entries_read` is when it is not known.
+pub const READ_UNKNOWN: i64 = -1;
+
+impl Consumer {
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Ids of its pending entries from this one on.
+    pub fn pending_from(&self, id: StreamId) -> impl Iterator<Item = StreamId> {
+        self.pending.from(id).map(|(id, ())| id)
+    }
+}
+
+impl Group {
+    fn new(name: &[u8], last_id: StreamId, entries_read: i64) -> Group {
+        Group {
+            name: name.into(),
+            last_id,
+            entries_read,
+            pending: IdMap::default(),
+            slots: Vec::new(),
+            order: Vec::new(),
+        }
+    }
+
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// Number of pending entries.
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    pub fn first_pending(&self) -> Option<StreamId> {
+        self.pending.first().map(|(id, _)| id)
+    }
+
+    pub fn last_pending(&self) -> Option<StreamId> {
+        self.pending.last().map(|(id, _)| id)
+    }
+
+    pub fn get_pending(&self, id: StreamId) -> Option<&Pending> {
+        self.pending.get(id)
+    }
+
+    /// Pending entries in order from this id on.
+    pub fn pending_from(&self, id: StreamId) -> id_map::Iter<'_, Pending> {
+        self.pending.from(id)
+    }
+
+    /// The first pending entry from this id on.
+    pub fn next_pending(&self, id: StreamId) -> Option<(StreamId, Pending)> {
+        self.pending.from(id).next().map(|(id, pending)| (id, *pending))
+    }
+
+    /// Number of consumers.
+    pub fn consumers_len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Consumers in order of name.
+    pub fn consumers(&self) -> impl Iterator<Item = &Consumer> {
+        self.order.iter().map(|no| self.consumer(*no))
+    }
+
+    /// The same, to be changed, in no order.
+    pub fn consumers_mut(&mut self) -> impl Iterator<Item = &mut Consumer> {
+        self.slots.iter_mut().flatten().map(|consumer| &mut **consumer)
+    }
+
+    pub fn consumer(&self, no: ConsumerNo) -> &Consumer {
+        self.slots[no.0 as usize].as_deref().expect("a number in use")
+    }
+
+    pub fn consumer_mut(&mut self, no: ConsumerNo) -> &mut Consumer {
+        self.slots[no.0 as usize].as_deref_mut().expect("a number in use")
+    }
+
+    fn search(&self, name: &[u8]) -> Result<usize, usize> {
+        self.order.binary_search_by(|no| (*self.consumer(*no).name).cmp(name))
+    }
+
+    pub fn find_consumer(&self, name: &[u8]) -> Option<ConsumerNo> {
+        self.search(name).ok().map(|at| self.order[at])
+    }
+
+    /// None if there is one of that name.
+    pub fn create_consumer(&mut self, name: &[u8], seen_at: Option<Millis>) -> Option<ConsumerNo> {
+        let at = self.search(name).err()?;
+        let pending = IdMap::default();
+        let made = Box::new(Consumer { name: name.into(), seen_at, active_at: None, pending });
+        let vacant = if self.order.len() < self.slots.len() {
+            self.slots.iter().position(Option::is_none)
+        } else {
+            None
+        };
+        let no = match vacant {
+            Some(vacant) => {
+                self.slots[vacant] = Some(made);
+                vacant
+            }
+            None => {
+                if self.slots.is_empty() {
+                    self.slots.reserve_exact(1);
+                    self.order.reserve_exact(1);
+                }
+                self.slots.push(Some(made));
+                self.slots.len() - 1
+            }
+        };
+        let no = ConsumerNo(no as u32);
+        self.order.insert(at, no);
+        Some(no)
+    }
+
+    /// Removes a consumer with what is pending for it; how much that was.
+    pub fn delete_consumer(&mut self, name: &[u8]) -> Option<usize> {
+        let at = self.search(name).ok()?;
+        let no = self.order.remove(at);
+        let consumer = self.slots[no.0 as usize].take()?;
+        for (id, ()) in consumer.pending.iter() {
+            self.pending.remove(id);
+        }
+        Some(consumer.pending.len())
+    }
+
+    /// Makes an entry pending for a consumer, whosever it was before.
+    pub fn set_pending(&mut self, id: StreamId, pending: Pending) {
+        let before = self.pending.insert(id, pending);
+        if let Some(before) = before
+            && before.consumer != pending.consumer
+        {
+            self.consumer_mut(before.consumer).pending.remove(id);
+        }
+        self.consumer_mut(pending.consumer).pending.insert(id, ());
+    }
+
+    /// Delivers a pending entry once more to whose it is.
+    pub fn deliver_again(&mut self, id: StreamId, now: Millis) -> Option<Pending> {
+        let pending = self.pending.get_mut(id)?;
+        pending.delivered_at = now;
+        pending.deliveries = pending.deliveries.wrapping_add(1);
+        Some(*pending)
+    }
+
+    /// XACK: whether it was pending.
+    pub fn acknowledge(&mut self, id: StreamId) -> bool {
+        let Some(pending) = self.pending.remove(id) else { return false };
+        self.consumer_mut(pending.consumer).pending.remove(id);
+        true
+    }
+
+    fn bytes_allocated(&self) -> usize {
+        let consumers = self.consumers().map(|consumer| {
+            good_size(size_of::<Consumer>()) + bytes_of(&consumer.name) + consumer.pending.bytes_allocated()
+        });
+        let consumers: usize = consumers.sum();
+        let lists = [self.slots.capacity() * size_of::<usize>(), self.order.capacity() * size_of::<u32>()];
+        let lists: usize = lists.into_iter().filter(|size| *size > 0).map(good_size).sum();
+        consumers + lists + bytes_of(&self.name) + self.pending.bytes_allocated()
+    }
+
+    /// Frees a part; whether any is left.
+    fn free_some(&mut self, budget: &mut usize) -> bool {
+        // A run of pending entries is one piece, and needs no look at what is in it.
+        fn free_runs<V>(pending: &mut IdMap<V>, budget: &mut usize) -> bool {
+            while *budget > 0 && pending.drop_run() > 0 {
+                *budget -= 1;
+            }
+            !pending.is_empty()
+        }
+        if free_runs(&mut self.pending, budget) {
+            return true;
+        }
+        while *budget > 0
+            && let Some(slot) = self.slots.last_mut()
+        {
+            *budget -= 1;
+            if slot.as_mut().is_some_and(|consumer| free_runs(&mut consumer.pending, budget)) {
+                return true;
+            }
+            self.slots.pop();
+        }
+        !self.slots.is_empty()
+    }
+
+    fn pieces(&self) -> usize {
+        1 + self.slots.len() + self.pending.runs() * 2
+    }
+}
+
+fn bytes_of(name: &[u8]) -> usize {
+    if name.is_empty() { 0 } else { good_size(name.len()) }
+}
+
+/// Equal to those who ask: numbers of consumers do not show.
+impl PartialEq for Group {
+    fn eq(&self, other: &Self) -> bool {
+        let known = |it: &Group| (it.last_id, it.entries_read, it.pending.len(), it.order.len());
+        let whose = |it: &Group, pending: &Pending| {
+            (it.consumer(pending.consumer).name.clone(), pending.delivered_at, pending.deliveries)
+        };
+        self.name == other.name
+            && known(self) == known(other)
+            && self.consumers().eq(other.consumers())
+            && self
+                .pending
+                .iter()
+                .zip(other.pending.iter())
+                .all(|((a_id, a), (b_id, b))| a_id == b_id && whose(self, a) == whose(other, b))
+    }
+}
+
+impl std::fmt::Debug for Group {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = |name: &[u8]| name.escape_ascii().to_string();
+        let pending = self
+            .pending
+            .iter()
+            .map(|(id, it)| (id, text(self.consumer(it.consumer).name()), it.delivered_at, it.deliveries));
+        f.debug_struct("Group")
+            .field("name", &text(&self.name))
+            .field("last_id", &self.last_id)
+            .field("entries_read", &self.entries_read)
+            .field(
+                "consumers",
+                &self.consumers().map(|it| (text(it.name()), it.pending())).collect::<Vec<_>>(),
+            )
+            .field("pending", &pending.collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+/// The groups of a stream, in order of name.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub struct Groups(Vec<Box<Group>>);
+
+impl Groups {
+    pub(super) fn of(group: Box<Group>) -> Groups {
+        Groups(vec![group])
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Group> {
+        self.0.iter().map(|group| &**group)
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Group> {
+        self.0.iter_mut().map(|group| &mut **group)
+    }
+
+    fn search(&self, name: &[u8]) -> Result<usize, usize> {
+        self.0.binary_search_by(|group| (*group.name).cmp(name))
+    }
+
+    pub fn get(&self, name: &[u8]) -> Option<&Group> {
+        self.search(name).ok().map(|at| &*self.0[at])
+    }
+
+    pub fn get_mut(&mut self, name: &[u8]) -> Option<&mut Group> {
+        let at = self.search(name).ok()?;
+        Some(&mut self.0[at])
+    }
+
+    /// False if there is one of that name.
+    pub fn create(&mut self, name: &[u8], last_id: StreamId, entries_read: i64) -> bool {
+        let Err(at) = self.search(name) else { return false };
+        if self.0.is_empty() {
+            self.0.reserve_exact(1);
+        }
+        self.0.insert(at, Box::new(Group::new(name, last_id, entries_read)));
+        true
+    }
+
+    pub fn destroy(&mut self, name: &[u8]) -> Option<Box<Group>> {
+        let at = self.search(name).ok()?;
+        Some(self.0.remove(at))
+    }
+
+    pub(super) fn bytes_allocated(&self) -> usize {
+        if self.0.capacity() == 0 {
+            return 0;
+        }
+        let groups = self.0.iter().map(|group| good_size(size_of::<Group>()) + group.bytes_allocated());
+        good_size(self.0.capacity() * size_of::<usize>()) + groups.sum::<usize>()
+    }
+
+    pub(super) fn pieces(&self) -> usize {
+        self.0.iter().map(|group| group.pieces()).sum()
+    }
+
+    pub(super) fn free_some(&mut self, budget: &mut usize) -> bool {
+        while *budget > 0
+            && let Some(group) = self.0.last_mut()
+        {
+            if group.free_some(budget) {
+                return true;
+            }
+            *budget = budget.saturating_sub(1);
+            self.0.pop();
+        }
+        !self.0.is_empty()
+    }
+}
