@@ -16,7 +16,7 @@
 #[cfg(test)]
 mod blocking;
 #[cfg(test)]
-mod pubsub;
+mod pubsub_tests;
 
 use super::{Actor, Lanes};
 use crate::base::ShardId;

@@ -1,3 +1,5 @@
+//! The registry of subscriptions against a naive one, and its memory.
+
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
