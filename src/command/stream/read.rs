@@ -18,6 +18,7 @@ use crate::keyspace::Keys;
 use crate::resp::{Args, Reply};
 use crate::structure::Stream;
 use crate::structure::stream::{ConsumerNo, Entries, Group as ReadGroup, Pending, StreamId};
+use std::num::NonZeroU64;
 
 /// What of a stream is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,17 +50,20 @@ struct Read<'a> {
     streams: Args<'a>,
 }
 
+/// A key's, group's or consumer's.
+type Name = Box<[u8]>;
+
 /// What a client waits for, to be kept while its command is long gone.
 #[derive(Clone, PartialEq, Debug)]
 pub(in crate::command) struct ReadWait {
     /// 0: without end.
     pub block_ms: u64,
     /// Group and consumer.
-    pub reader: Option<(Box<[u8]>, Box<[u8]>)>,
+    pub reader: Option<(Name, Name)>,
     pub noack: bool,
     /// How many entries at most.
     pub count: usize,
-    pub streams: Vec<(Box<[u8]>, After)>,
+    pub streams: Vec<(Name, After)>,
 }
 
 impl<'a> Read<'a> {
@@ -287,13 +291,13 @@ impl<'a> Delivery<'a> {
         let Some(group) = groups.get_mut(name) else { return Ok(false) };
         let known = group.find_consumer(consumer);
         if let Some(no) = known {
-            group.consumer_mut(no).seen_at = Some(now);
+            group.consumer_mut(no).seen_at = NonZeroU64::new(now);
         }
         if after == After::New && entries.top_id().is_none_or(|top| top <= group.last_id) {
             return Ok(false);
         }
         let mut done = Delivered { created: known.is_none(), ..Delivered::default() };
-        let no = match known.or_else(|| group.create_consumer(consumer, Some(now))) {
+        let no = match known.or_else(|| group.create_consumer(consumer, NonZeroU64::new(now))) {
             Some(no) => no,
             None => return Ok(false),
         };
@@ -347,7 +351,7 @@ impl<'a> Delivery<'a> {
             }
         }
         if !self.noack {
-            group.consumer_mut(no).active_at = Some(now);
+            group.consumer_mut(no).active_at = NonZeroU64::new(now);
         }
         sent
     }
