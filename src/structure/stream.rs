@@ -20,7 +20,7 @@ mod node;
 mod tests;
 
 pub use entries::{Entries, Keep, NODE_BYTES_MAX, NodeLimits, Range, RangeBack};
-pub use group::{Consumer, ConsumerNo, Group, Groups, Pending, READ_UNKNOWN};
+pub use group::{Consumer, ConsumerNo, Group, Groups, Moment, Pending, READ_UNKNOWN};
 pub use id::StreamId;
 pub use node::{EntryRef, Pairs};
 
@@ -48,7 +48,7 @@ impl Stream {
     }
 
     /// A group that was destroyed, to be freed like a deleted stream.
-    pub fn of_group(group: Box<Group>) -> Stream {
+    pub fn of_group(group: Group) -> Stream {
         Stream(Box::new(Body { entries: Entries::default(), groups: Groups::of(group) }))
     }
 

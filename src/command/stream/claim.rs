@@ -12,6 +12,7 @@ use crate::keyspace::Keys;
 use crate::resp::{Args, Reply};
 use crate::structure::Stream;
 use crate::structure::stream::{ConsumerNo, EntryRef, Group as ReadGroup, Pending, StreamId};
+use std::num::NonZeroU64;
 
 fn integer(text: &[u8], error: &'static str) -> Result<i64, Error> {
     parse_i64(text).ok_or(Error::text(error))
@@ -107,7 +108,7 @@ impl<'a> Claim<'a> {
     ) -> Claim<'a> {
         let no = group.find_consumer(consumer);
         if let Some(no) = no {
-            group.consumer_mut(no).seen_at = Some(now);
+            group.consumer_mut(no).seen_at = NonZeroU64::new(now);
         }
         Claim { group, consumer, no, at, just_id, journaled, done: Outcome::default() }
     }
@@ -126,7 +127,9 @@ impl<'a> Claim<'a> {
         let no = match self.no {
             Some(no) => no,
             None => {
-                let Some(no) = self.group.create_consumer(self.consumer, Some(self.at)) else { return };
+                let Some(no) = self.group.create_consumer(self.consumer, NonZeroU64::new(self.at)) else {
+                    return;
+                };
                 self.done.created = true;
                 self.no = Some(no);
                 no
@@ -149,8 +152,8 @@ impl<'a> Claim<'a> {
             && self.done.claims > 0
         {
             let consumer = self.group.consumer_mut(no);
-            consumer.seen_at = Some(seen_at);
-            consumer.active_at = Some(seen_at);
+            consumer.seen_at = NonZeroU64::new(seen_at);
+            consumer.active_at = consumer.seen_at;
         }
         std::mem::take(&mut self.done)
     }

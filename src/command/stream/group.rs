@@ -9,6 +9,7 @@ use crate::keyspace::{Keys, Ttl};
 use crate::resp::Args;
 use crate::structure::stream::{READ_UNKNOWN, StreamId};
 use crate::structure::{Collection, NewValue, Stream};
+use std::num::NonZeroU64;
 
 /// The options of CREATE and SETID.
 struct Options {
@@ -118,7 +119,7 @@ fn destroy(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
 fn createconsumer(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let (key, name) = (args.at(2), args.at(3));
     // A file says nothing of the time.
-    let seen_at = (!x.client.replayed).then_some(x.keys.now);
+    let seen_at = NonZeroU64::new(x.keys.now).filter(|_| !x.client.replayed);
     let groups = stream_at(&mut x.keys, key)?.groups_mut();
     let group = groups.get_mut(name).ok_or_else(|| no_group(key, name))?;
     let created = group.create_consumer(args.at(4), seen_at).is_some();

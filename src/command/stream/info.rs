@@ -10,6 +10,7 @@ use crate::keyspace::Keys;
 use crate::resp::{Args, Reply};
 use crate::structure::Stream;
 use crate::structure::stream::{Consumer, Entries, Group as ReadGroup, READ_UNKNOWN, StreamId};
+use std::num::NonZeroU64;
 
 fn stream_at<'k>(keys: &'k mut Keys<'_>, key: &[u8]) -> Result<&'k mut Stream, Error> {
     keys.read_as::<Stream>(key)?.ok_or(Error::NoSuchKey)
@@ -18,12 +19,12 @@ fn stream_at<'k>(keys: &'k mut Keys<'_>, key: &[u8]) -> Result<&'k mut Stream, E
 /// Consumers that came with a file count as seen when somebody first looks.
 fn see(group: &mut ReadGroup, now: Millis) {
     for consumer in group.consumers_mut().filter(|consumer| consumer.seen_at.is_none()) {
-        consumer.seen_at = Some(now);
+        consumer.seen_at = NonZeroU64::new(now);
     }
 }
 
 fn seen_at(consumer: &Consumer, now: Millis) -> Millis {
-    consumer.seen_at.unwrap_or(now)
+    consumer.seen_at.map_or(now, NonZeroU64::get)
 }
 
 fn or_null(reply: &mut Reply<'_>, n: Option<i64>) {
@@ -52,7 +53,7 @@ fn consumers(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
         reply.bulk(b"idle");
         reply.integer(now.saturating_sub(seen_at(consumer, now)) as i64);
         reply.bulk(b"inactive");
-        reply.integer(consumer.active_at.map_or(-1, |at| now.saturating_sub(at) as i64));
+        reply.integer(consumer.active_at.map_or(-1, |at| now.saturating_sub(at.get()) as i64));
     }
     Ok(())
 }
@@ -178,7 +179,7 @@ fn whole_group(group: &ReadGroup, entries: &Entries, count: usize, now: Millis, 
         reply.bulk(b"seen-time");
         reply.integer(seen_at(consumer, now) as i64);
         reply.bulk(b"active-time");
-        reply.integer(consumer.active_at.map_or(-1, |at| at as i64));
+        reply.integer(consumer.active_at.map_or(-1, |at| at.get() as i64));
         reply.bulk(b"pel-count");
         reply.integer(consumer.pending() as i64);
         reply.bulk(b"pending");

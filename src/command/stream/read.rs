@@ -18,6 +18,7 @@ use crate::keyspace::{Keys, Ready, Wait, WaitKey};
 use crate::resp::{Args, ArgsBuf, Reply};
 use crate::structure::Stream;
 use crate::structure::stream::{ConsumerNo, Entries, Group as ReadGroup, Pending, StreamId};
+use std::num::NonZeroU64;
 
 /// What of a stream is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -295,13 +296,13 @@ impl<'a> Delivery<'a> {
         let Some(group) = groups.get_mut(name) else { return Ok(false) };
         let known = group.find_consumer(consumer);
         if let Some(no) = known {
-            group.consumer_mut(no).seen_at = Some(now);
+            group.consumer_mut(no).seen_at = NonZeroU64::new(now);
         }
         if after == After::New && entries.top_id().is_none_or(|top| top <= group.last_id) {
             return Ok(false);
         }
         let mut done = Delivered { created: known.is_none(), ..Delivered::default() };
-        let no = match known.or_else(|| group.create_consumer(consumer, Some(now))) {
+        let no = match known.or_else(|| group.create_consumer(consumer, NonZeroU64::new(now))) {
             Some(no) => no,
             None => return Ok(false),
         };
@@ -355,7 +356,7 @@ impl<'a> Delivery<'a> {
             }
         }
         if !self.noack {
-            group.consumer_mut(no).active_at = Some(now);
+            group.consumer_mut(no).active_at = NonZeroU64::new(now);
         }
         sent
     }

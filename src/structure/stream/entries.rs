@@ -152,7 +152,7 @@ impl Entries {
 
     /// The live entries from `start` to `end`, both included, in rising order.
     pub fn range(&self, start: StreamId, end: StreamId) -> Range<'_> {
-        Range { entries: self, nodes: self.nodes.from_floor(start), walk: None, start, end }
+        Range { entries: self, nodes: self.nodes.since_floor(start), walk: None, start, end }
     }
 
     /// The same in falling order.

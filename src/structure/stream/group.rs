@@ -10,6 +10,7 @@ use super::StreamId;
 use super::id_map::{self, IdMap};
 use crate::base::Millis;
 use crate::structure::heap::good_size;
+use std::num::NonZeroU64;
 
 /// Number of a consumer within its group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,14 +25,17 @@ pub struct Pending {
     pub deliveries: u64,
 }
 
+/// A time that may be unknown, no wider for that.
+pub type Moment = Option<NonZeroU64>;
+
 /// Who reads on behalf of a group.
 #[derive(Clone, PartialEq)]
 pub struct Consumer {
     name: Box<[u8]>,
     /// When it last asked for anything. None: not since the data was loaded.
-    pub seen_at: Option<Millis>,
+    pub seen_at: Moment,
     /// When it last got anything.
-    pub active_at: Option<Millis>,
+    pub active_at: Moment,
     pending: IdMap<()>,
 }
 
@@ -64,7 +68,7 @@ impl Consumer {
 
     /// Ids of its pending entries from this one on.
     pub fn pending_from(&self, id: StreamId) -> impl Iterator<Item = StreamId> {
-        self.pending.from(id).map(|(id, ())| id)
+        self.pending.since(id).map(|(id, ())| id)
     }
 }
 
@@ -103,12 +107,12 @@ impl Group {
 
     /// Pending entries in order from this id on.
     pub fn pending_from(&self, id: StreamId) -> id_map::Iter<'_, Pending> {
-        self.pending.from(id)
+        self.pending.since(id)
     }
 
     /// The first pending entry from this id on.
     pub fn next_pending(&self, id: StreamId) -> Option<(StreamId, Pending)> {
-        self.pending.from(id).next().map(|(id, pending)| (id, *pending))
+        self.pending.since(id).next().map(|(id, pending)| (id, *pending))
     }
 
     /// Number of consumers.
@@ -143,7 +147,7 @@ impl Group {
     }
 
     /// None if there is one of that name.
-    pub fn create_consumer(&mut self, name: &[u8], seen_at: Option<Millis>) -> Option<ConsumerNo> {
+    pub fn create_consumer(&mut self, name: &[u8], seen_at: Moment) -> Option<ConsumerNo> {
         let at = self.search(name).err()?;
         let pending = IdMap::default();
         let made = Box::new(Consumer { name: name.into(), seen_at, active_at: None, pending });
@@ -291,10 +295,10 @@ impl std::fmt::Debug for Group {
 
 /// The groups of a stream, in order of name.
 #[derive(Clone, PartialEq, Default, Debug)]
-pub struct Groups(Vec<Box<Group>>);
+pub struct Groups(Vec<Group>);
 
 impl Groups {
-    pub(super) fn of(group: Box<Group>) -> Groups {
+    pub(super) fn of(group: Group) -> Groups {
         Groups(vec![group])
     }
 
@@ -307,11 +311,11 @@ impl Groups {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Group> {
-        self.0.iter().map(|group| &**group)
+        self.0.iter()
     }
 
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Group> {
-        self.0.iter_mut().map(|group| &mut **group)
+        self.0.iter_mut()
     }
 
     fn search(&self, name: &[u8]) -> Result<usize, usize> {
@@ -319,7 +323,7 @@ impl Groups {
     }
 
     pub fn get(&self, name: &[u8]) -> Option<&Group> {
-        self.search(name).ok().map(|at| &*self.0[at])
+        self.search(name).ok().map(|at| &self.0[at])
     }
 
     pub fn get_mut(&mut self, name: &[u8]) -> Option<&mut Group> {
@@ -333,11 +337,11 @@ impl Groups {
         if self.0.is_empty() {
             self.0.reserve_exact(1);
         }
-        self.0.insert(at, Box::new(Group::new(name, last_id, entries_read)));
+        self.0.insert(at, Group::new(name, last_id, entries_read));
         true
     }
 
-    pub fn destroy(&mut self, name: &[u8]) -> Option<Box<Group>> {
+    pub fn destroy(&mut self, name: &[u8]) -> Option<Group> {
         let at = self.search(name).ok()?;
         Some(self.0.remove(at))
     }
@@ -346,12 +350,12 @@ impl Groups {
         if self.0.capacity() == 0 {
             return 0;
         }
-        let groups = self.0.iter().map(|group| good_size(size_of::<Group>()) + group.bytes_allocated());
-        good_size(self.0.capacity() * size_of::<usize>()) + groups.sum::<usize>()
+        let groups: usize = self.0.iter().map(Group::bytes_allocated).sum();
+        good_size(self.0.capacity() * size_of::<Group>()) + groups
     }
 
     pub(super) fn pieces(&self) -> usize {
-        self.0.iter().map(|group| group.pieces()).sum()
+        self.0.iter().map(Group::pieces).sum()
     }
 
     pub(super) fn free_some(&mut self, budget: &mut usize) -> bool {

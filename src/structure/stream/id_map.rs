@@ -193,12 +193,12 @@ impl<V> IdMap<V> {
     }
 
     /// In rising order from the first id that is at least this.
-    pub fn from(&self, id: StreamId) -> Iter<'_, V> {
+    pub fn since(&self, id: StreamId) -> Iter<'_, V> {
         Iter { map: self, at: self.at_or_after(id) }
     }
 
     /// In rising order from the last id that is at most this, or from the first of all.
-    pub fn from_floor(&self, id: StreamId) -> Iter<'_, V> {
+    pub fn since_floor(&self, id: StreamId) -> Iter<'_, V> {
         Iter { map: self, at: self.floor(id).unwrap_or((0, 0)) }
     }
 
@@ -234,9 +234,7 @@ impl<V> IdMap<V> {
 
 impl<V> Run<V> {
     fn of(id: StreamId, value: V) -> Run<V> {
-        let mut items = Vec::with_capacity(1);
-        items.push((id, value));
-        Run { from: id, items }
+        Run { from: id, items: vec![(id, value)] }
     }
 }
 
@@ -338,10 +336,10 @@ mod tests {
             let owned = |(id, n): (StreamId, &usize)| (id, *n);
             let shown = |(id, n): (&StreamId, &usize)| (*id, *n);
             prop_assert!(map.iter().map(owned).eq(model.iter().map(shown)));
-            prop_assert!(map.from(probe).map(owned).eq(model.range(probe..).map(shown)));
+            prop_assert!(map.since(probe).map(owned).eq(model.range(probe..).map(shown)));
             prop_assert!(map.down_from(probe).map(owned).eq(model.range(..=probe).rev().map(shown)));
             let floor = model.range(..=probe).next_back().or(model.first_key_value());
-            prop_assert_eq!(map.from_floor(probe).next().map(owned), floor.map(shown));
+            prop_assert_eq!(map.since_floor(probe).next().map(owned), floor.map(shown));
             prop_assert_eq!(map.get(probe), model.get(&probe));
             prop_assert_eq!(map.get_mut(probe), model.get_mut(&probe));
             prop_assert_eq!(map.first().map(owned), model.first_key_value().map(shown));

@@ -115,10 +115,7 @@ impl Node {
     }
 
     /// Whether these are the fields at the node's head.
-    fn has_fields<'a>(
-        &self,
-        mut fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + ExactSizeIterator,
-    ) -> bool {
+    fn has_fields<'a>(&self, mut fields: impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])>) -> bool {
         let Some(first) = self.list.first() else { return false };
         let (count, mut at) = self.read_int(first);
         count == fields.len() as i64

@@ -4,6 +4,7 @@ use super::*;
 use crate::structure::{Collection, Item};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -198,7 +199,8 @@ proptest! {
 fn a_node_has_redis_bytes() {
     let mut entries = Entries::default();
     let limits = NodeLimits { bytes: 4096, entries: 100 };
-    let add: [(u64, u64, &[(&str, &str)]); 4] = [
+    type Given<'a> = (u64, u64, &'a [(&'a str, &'a str)]);
+    let add: [Given<'_>; 4] = [
         (1, 5, &[("a", "b")]),
         (1, 6, &[("a", "-1")]),
         (2, 0, &[("x", "y"), ("z", "5")]),
@@ -259,6 +261,7 @@ fn what_is_large_is_freed_in_slices() {
 #[test]
 fn small_streams_take_little() {
     assert_eq!((size_of::<Stream>(), size_of::<Body>(), size_of::<Group>()), (8, 128, 128));
+    assert_eq!(size_of::<Consumer>(), 72);
     let (mut stream, limits) = (Stream::new(), NodeLimits { bytes: 4096, entries: 100 });
     assert_eq!(stream.bytes_allocated(), 128);
     let value = b"xxx";
@@ -311,7 +314,7 @@ proptest! {
             let now = now as u64;
             match step {
                 GroupStep::Create(name) => {
-                    prop_assert_eq!(group.create_consumer(&[name], Some(now)).is_some(), names.insert(name));
+                    prop_assert_eq!(group.create_consumer(&[name], NonZeroU64::new(now)).is_some(), names.insert(name));
                 }
                 GroupStep::Delete(name) => {
                     let before = model.len();
