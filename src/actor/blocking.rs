@@ -34,6 +34,7 @@ pub(super) fn asker_of(item: &Item, home: ShardId) -> Asker {
         db: item.db,
         proto: item.proto,
         no_touch: item.view.no_touch,
+        tracker: item.view.tracker,
     }
 }
 
@@ -88,6 +89,7 @@ impl Actor {
         }
         self.scratch = reply;
         self.serve_here();
+        self.take_own_news();
         self.count(key, id, args, ok);
     }
 
@@ -111,6 +113,7 @@ impl Actor {
             db: session.db as u16,
             proto: session.proto,
             no_touch: session.is(state::NO_TOUCH),
+            tracker: session.view().tracker,
         }
     }
 

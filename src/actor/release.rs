@@ -77,6 +77,7 @@ impl Actor {
         self.run_ready_holds();
         self.take_answers();
         self.expire_and_free(EXPIRE_PER_TURN, FREE_PER_TURN);
+        self.tell_news();
         if !self.served.is_empty() {
             self.send_served();
             // A turn sooner than they would go otherwise.

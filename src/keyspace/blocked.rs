@@ -87,6 +87,8 @@ pub struct Asker {
     pub db: u16,
     pub proto: Proto,
     pub no_touch: bool,
+    /// Its id if it tracks keys (CLIENT TRACKING), else 0.
+    pub tracker: u64,
 }
 
 /// A client that waits.
@@ -368,7 +370,7 @@ mod tests {
 
     fn asker(client: u32) -> Asker {
         let seat = Seat { home: 0, conn: 0, client, slot: 0 };
-        Asker { seat, command: 0, db: 0, proto: Proto::Resp2, no_touch: false }
+        Asker { seat, command: 0, db: 0, proto: Proto::Resp2, no_touch: false, tracker: 0 }
     }
 
     fn add(table: &mut BlockedTable, client: u32, keys: &[&str]) -> Arc<Waiter> {

@@ -134,7 +134,7 @@ impl Server<'_, '_> {
             db: asker.db as usize,
             now: self.now,
             proto: asker.proto,
-            view: ClientView { no_touch: asker.no_touch, ..ClientView::default() },
+            view: ClientView { no_touch: asker.no_touch, tracker: asker.tracker, ..ClientView::default() },
             random: self.random,
         };
         let line = waiter.wait.line(index);
