@@ -61,8 +61,9 @@ impl Shape {
         match self.extent {
             Extent::Circle { radius } => {
                 let away = distance(self.center, at);
-                // Not to be written as `<=`: a distance that is no number counts as within.
-                (!(away > radius * self.unit)).then_some(away)
+                // A distance that is no number (of antipodes) counts as within.
+                let beyond = away > radius * self.unit;
+                (!beyond).then_some(away)
             }
             Extent::Box { width, height } => {
                 let (width, height) = (width * self.unit, height * self.unit);

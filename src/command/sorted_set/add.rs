@@ -148,7 +148,7 @@ fn zadd_with(x: &mut Exec<'_>, args: Args<'_>, incr: bool) -> Result<(), Error> 
     let (mut rules, first) = Rules::parse(args);
     rules.incr |= incr;
     let count = (args.len() - first) / 2;
-    if count == 0 || (args.len() - first) % 2 != 0 {
+    if count == 0 || !(args.len() - first).is_multiple_of(2) {
         return Err(Error::Syntax);
     }
     if rules.nx && rules.xx {

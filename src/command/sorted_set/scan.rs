@@ -107,7 +107,10 @@ fn zrandmember(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
         return Err(Error::OutOfRange);
     }
     let found = look(keys, key, |set| match usize::try_from(count) {
-        Ok(count) => Ok(distinct(reply, set, count, scores, &mut random)),
+        Ok(count) => {
+            distinct(reply, set, count, scores, &mut random);
+            Ok(())
+        }
         Err(_) if count.unsigned_abs() > REPEATED_MAX => Err(Error::OutOfRange),
         Err(_) => {
             let count = count.unsigned_abs() as usize;
