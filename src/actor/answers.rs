@@ -132,7 +132,10 @@ impl Actor {
         gather.write(&mut out, proto, |pieces, answers, out| {
             self.last_tick = (self.ticks)();
             let (id, args) = (pieces.command, pieces.args.as_args());
+            // The protocol the command was sent under: HELLO behind it may have changed the session's.
+            let spoken = std::mem::replace(&mut self.sessions[key].proto, pieces.proto);
             let (left, ok) = self.merge_session(key, id, args, answers, out);
+            self.sessions[key].proto = spoken;
             then = left;
             self.count(key, id, args, ok);
         });

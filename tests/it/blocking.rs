@@ -61,9 +61,10 @@ impl Crowd<'_> {
     fn consume(&self, who: usize) -> Vec<Got> {
         let (mut client, mut rng) = (self.server.client(), Rng::fork(self.seed, 100 + who as u64));
         let mut got = Vec::new();
-        let enter = |client: &mut Client| match client.try_call(&["CLIENT", "ID"]) {
-            Ok(id) => self.consumers.lock().unwrap()[who] = id.integer(),
-            Err(_) => {}
+        let enter = |client: &mut Client| {
+            if let Ok(id) = client.try_call(&["CLIENT", "ID"]) {
+                self.consumers.lock().unwrap()[who] = id.integer();
+            }
         };
         enter(&mut client);
         while !self.done.load(SeqCst) {

@@ -223,7 +223,7 @@ pub(super) fn run(seed: u64, shards: ShardId, journaling: bool) -> World {
         pushed: Vec::new(),
         gone: Vec::new(),
         killed: HashSet::new(),
-        leave: seed % 3 != 0,
+        leave: !seed.is_multiple_of(3),
     };
     let mut told: Vec<String> = Vec::new();
     for _ in 0..160 {

@@ -238,7 +238,6 @@ fn clients(c: &Caller<'_>) -> ClientFacts {
         watching: c.node.sum(|t| t.watching.get()),
         pubsub: c.node.sum(|t| t.subscribed.get()),
         tracking: c.node.trackers.clients(),
-        ..ClientFacts::default()
     }
 }
 
