@@ -33,6 +33,9 @@ const WEIGHTS: &[(&str, u32)] = &[
     ("scan", 4),
     ("keys", 4),
     ("lcs", 5),
+    ("xgroup|create", 30),
+    ("xadd", 30),
+    ("xreadgroup", 30),
     ("multi", 30),
     ("exec", 4),
     ("discard", 2),
@@ -177,6 +180,9 @@ impl Generator {
         self.lexical = vocabulary::LEXICAL.contains(&name[0]);
         if name[0] == "zadd" && self.rng.chance(15) {
             return vocabulary::add_lexical(&mut self.rng);
+        }
+        if name[..] == ["xgroup", "create"] && self.rng.chance(60) {
+            return vocabulary::make_group(&mut self.rng);
         }
         let mut words: Words = name.iter().map(|w| self.name(w)).collect();
         match name[..] {

@@ -38,6 +38,12 @@ pub fn add_lexical(rng: &mut Rng) -> Vec<Bytes> {
     words
 }
 
+/// Makes a group, and its stream if that is not there.
+pub fn make_group(rng: &mut Rng) -> Vec<Bytes> {
+    let stream = format!("x{}", rng.below(4));
+    ["XGROUP", "CREATE", &stream, "g1", "0", "MKSTREAM"].iter().map(|w| w.as_bytes().to_vec()).collect()
+}
+
 /// A key of any family, for commands that take all.
 pub fn any_key(rng: &mut Rng) -> Bytes {
     let families = [
@@ -66,7 +72,7 @@ pub fn text(group: Group, command: &str, name: &str, rng: &mut Rng) -> Option<By
         {
             Some(stream_id(rng))
         }
-        ("xread" | "xreadgroup", "id") => match rng.below(5) {
+        ("xread" | "xreadgroup", "id" | "ID") => match rng.below(5) {
             0 => word(rng, &["$", ">", "0"]),
             _ => Some(stream_id(rng)),
         },
@@ -76,8 +82,11 @@ pub fn text(group: Group, command: &str, name: &str, rng: &mut Rng) -> Option<By
             1 => Some([b"(", &stream_id(rng)[..]].concat()),
             _ => Some(stream_id(rng)),
         },
-        (_, "group") => word(rng, &["g1", "g1", "g2", "nosuch"]),
-        (_, "consumer") => word(rng, &["c1", "c2", "c3"]),
+        (_, "group" | "groupname") => word(rng, &["g1", "g1", "g1", "g1", "g1", "g2", "nosuch"]),
+        (_, "consumer" | "consumername") => word(rng, &["c1", "c2", "c3"]),
+        (_, "min-idle-time") => word(rng, &["0", "0", "0", "1000000", "x"]),
+        ("bitop", "operation") => word(rng, &["AND", "or", "XOR", "NOT", "NOT", "odd"]),
+        ("pfdebug", "subcommand") => word(rng, &["GETREG", "DECODE", "ENCODING", "TODENSE", "odd"]),
         ("bitfield" | "bitfield_ro", "encoding") => {
             word(rng, &["u8", "i8", "u1", "i16", "u32", "i64", "u63", "i5", "u64", "i65", "x8", "u0"])
         }
