@@ -22,7 +22,6 @@ const UNITS: &[&str] = &[
     "unit/type/set",
     "unit/type/hash",
     "unit/type/zset",
-    "unit/type/stream",
     "unit/sort",
     "unit/bitops",
     "unit/bitfield",
