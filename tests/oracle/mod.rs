@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Any reply; sets and maps are kept apart from arrays, so that shapes are compared as well.
@@ -78,6 +79,19 @@ pub fn read_value(from: &mut impl BufRead) -> Value {
     }
 }
 
+/// A port that nobody listens on, below those the kernel gives out, and another one each time: tests of one
+/// program run side by side.
+fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id().wrapping_mul(37);
+        let port = 24_000 + (step % 7_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 /// A redis-server of our own on a free port, gone when dropped.
 pub struct Oracle {
     process: Child,
@@ -87,7 +101,7 @@ pub struct Oracle {
 
 impl Oracle {
     pub fn start() -> Option<Oracle> {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let dir = std::env::temp_dir().join(format!("ringdove-oracle-{port}"));
         std::fs::create_dir_all(&dir).unwrap();
         let process = Command::new("redis-server")
