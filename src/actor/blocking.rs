@@ -278,6 +278,9 @@ impl Actor {
             None => reply.null_array(),
             Some(line) => {
                 reply.error(line);
+                if let Some(waiter) = &waiter {
+                    self.tally().commands[waiter.asker.command as usize].failed.add(1);
+                }
                 self.node.errors.count(line.as_bytes());
                 self.tally().error_replies.add(1);
             }

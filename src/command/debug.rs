@@ -217,10 +217,16 @@ pub(super) fn rdb_length_length(n: usize) -> usize {
     }
 }
 
-/// Handler of DEBUG HTSTATS-KEY key. Strings have no hash table.
+/// Handler of DEBUG HTSTATS-KEY key, for what OBJECT ENCODING calls a hash table or a skip list (which has
+/// one). There are no chains to tell of.
 pub fn htstats_key(exec: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
-    exec.keys.peek(args.at(2)).ok_or(Error::NoSuchKey)?;
-    Err(Error::text("ERR The value stored at the specified key is not represented using an hash table"))
+    let object = exec.keys.peek(args.at(2)).ok_or(Error::NoSuchKey)?.object();
+    let object = object.filter(|object| matches!(shown_encoding(object), "hashtable" | "skiplist")).ok_or(
+        Error::text("ERR The value stored at the specified key is not represented using an hash table"),
+    )?;
+    let stats = table_stats(object.elements() as u64);
+    exec.reply.verbatim("txt", stats.as_bytes());
+    Ok(())
 }
 
 /// DEBUG HTSTATS dbid, of the sum of what all shards contributed (`shard_facts::contribute`). The
@@ -231,11 +237,15 @@ pub fn htstats(facts: &ShardFacts, databases: usize, args: Args<'_>) -> Result<S
         return Err(Error::text("ERR Out of range database"));
     }
     let db = facts.dbs.iter().find(|d| d.index == index as u64).copied().unwrap_or_default();
-    let table = |elements: u64| match elements {
-        0 => "Hash table 0 stats (main hash table):\nNo stats available for empty dictionaries\n".to_string(),
+    let (keys, expires) = (table_stats(db.keys), table_stats(db.expires));
+    Ok(format!("[Dictionary HT]\n{keys}[Expires HT]\n{expires}"))
+}
+
+fn table_stats(elements: u64) -> String {
+    match elements {
+        0 => "Hash table 0 stats (main hash table):\nNo stats available for empty dictionaries\n".into(),
         n => format!("Hash table 0 stats (main hash table):\n number of elements: {n}\n"),
-    };
-    Ok(format!("[Dictionary HT]\n{}[Expires HT]\n{}", table(db.keys), table(db.expires)))
+    }
 }
 
 /// Handler of DEBUG POPULATE count [prefix] [size] on a shard: creates those of the keys that the

@@ -11,18 +11,17 @@ use crate::resp::Args;
 
 impl Keyspace {
     /// Removes fields past their time, at most about `budget` steps of work per database, and keys without
-    /// a field left. `notify`: classes of events that somebody asked for. Returns whether more may be
-    /// due.
+    /// a field left. `news`: what to tell of. Returns whether more may be due.
     pub fn expire_fields_some(
         &mut self,
         now: Millis,
         budget: usize,
-        notify: u32,
+        news: u32,
         mut effects: Option<&mut ChunkWriter>,
     ) -> bool {
         let mut behind = false;
         for index in 0..self.dbs.len() {
-            let Keyspace { dbs, watch, stats, events, .. } = self;
+            let Keyspace { dbs, watch, blocked, stats, events, tracking, stale, .. } = self;
             let db = &mut dbs[index];
             if db.expiring_hashes() == 0 {
                 continue;
@@ -30,11 +29,13 @@ impl Keyspace {
             behind |= db.pop_expired_fields(now, budget, |key, names, emptied| {
                 stats.expired_fields += names.len() as u64;
                 watch.touch(index, key, emptied);
+                blocked.touch(index, key);
+                stale.extend(tracking.changed(key, news, 0));
                 if let Some(effects) = &mut effects {
                     journal(effects, index as u32, key, names, emptied);
                 }
                 let mut event = |class, name| {
-                    if notify & class != 0 {
+                    if news & class != 0 {
                         events.push(KeyEvent { db: index, class, name, key: key.into() });
                     }
                 };

@@ -277,19 +277,6 @@ impl<'a> Keys<'a> {
         self.write(key).map(typed).transpose()
     }
 
-    /// The collection at a key, made if there is none. What is made must not stay empty.
-    pub fn write_or_make<C: Collection>(
-        &mut self,
-        key: &[u8],
-        make: impl FnOnce(&Placement) -> C,
-    ) -> Result<&mut C, WrongType> {
-        if !self.exists(key) {
-            let made = make(self.placement).into_object();
-            self.set(key, NewValue::Object(made), Ttl::Clear);
-        }
-        self.write(key).map(typed).expect("made just now")
-    }
-
     /// The collection at a key, looked at without a trace; several keys may be looked at together. A
     /// command counts its hits with `read` first.
     pub fn view_as<C: Collection>(&self, key: &[u8]) -> Result<Option<&C>, WrongType> {
@@ -409,26 +396,16 @@ impl<'a> Keys<'a> {
     /// makes it ready for those who wait for it.
     #[inline]
     pub fn touched_in(&mut self, db: usize, key: &[u8]) {
-        let placement = self.placement;
+        let (placement, news, writer) = (self.placement, self.notify, self.writer);
         let keyspace = self.owner(key);
-        let tracked = !keyspace.tracking.is_empty();
+        let stale = keyspace.tracking.changed(key, news, writer);
         if !(keyspace.watch.is_empty() & keyspace.blocked.is_empty()) {
             let gone = keyspace.dbs[db].find(placement.hash(key), key).is_none();
             keyspace.watch.touch(db, key, gone);
             keyspace.blocked.touch(db, key);
         }
-        if tracked || self.notify & news::BROADCAST != 0 {
-            self.make_stale(key);
-        }
-    }
-
-    /// Whoever caches this key must hear that it is not so any more.
-    #[cold]
-    fn make_stale(&mut self, key: &[u8]) {
-        let readers = self.owner(key).tracking.take(key).unwrap_or_default();
-        if !readers.is_empty() || self.notify & news::BROADCAST != 0 {
-            let writer = self.writer;
-            self.here().stale.push(Stale::Key { key: key.into(), readers, writer });
+        if let Some(stale) = stale {
+            self.here().stale.push(stale);
         }
     }
 
@@ -524,7 +501,7 @@ impl<'a> Keys<'a> {
     /// The key's hash if it is present and not past its time; an expired key is removed on the way.
     #[inline]
     fn live(&mut self, key: &[u8]) -> Option<u64> {
-        let placement = self.placement;
+        let (placement, news, writer) = (self.placement, self.notify, self.writer);
         let (db, now) = (self.db, self.now);
         let hash = placement.hash(key);
         let keyspace = self.owner(key);
@@ -536,9 +513,8 @@ impl<'a> Keys<'a> {
                 keyspace.stats.expired += 1;
                 keyspace.watch.touch(db, key, true);
                 keyspace.blocked.touch(db, key);
-                if !keyspace.tracking.is_empty() || self.notify & news::BROADCAST != 0 {
-                    self.make_stale(key);
-                }
+                let stale = keyspace.tracking.changed(key, news, writer);
+                self.here().stale.extend(stale);
                 if let Some(effects) = &mut self.effects {
                     effects.effect(db as u32, [&b"DEL"[..], key]);
                 }

@@ -243,12 +243,7 @@ impl Keyspace {
                 graveyard.extend(entry.take_heavy().map(Remains::Object));
                 watch.touch(index, entry.key(), true);
                 blocked.touch(index, entry.key());
-                if !tracking.is_empty() || news & news::BROADCAST != 0 {
-                    let readers = tracking.take(entry.key()).unwrap_or_default();
-                    if !readers.is_empty() || news & news::BROADCAST != 0 {
-                        stale.push(Stale::Key { key: entry.key().into(), readers, writer: 0 });
-                    }
-                }
+                stale.extend(tracking.changed(entry.key(), news, 0));
                 if news & EventClasses::EXPIRED != 0 {
                     let (class, key) = (EventClasses::EXPIRED, entry.key().into());
                     events.push(KeyEvent { db: index, class, name: "expired", key });

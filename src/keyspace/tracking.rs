@@ -58,8 +58,19 @@ impl TrackTable {
         }
     }
 
-    /// A key has changed: who has read it since it last did.
-    pub fn take(&mut self, key: &[u8]) -> Option<Vec<TrackerId>> {
+    /// A key has changed: what clients must hear of it, if any. `news`: what is to be told of.
+    #[inline]
+    pub fn changed(&mut self, key: &[u8], news: u32, writer: TrackerId) -> Option<Stale> {
+        let broadcast = news & news::BROADCAST != 0;
+        if self.is_empty() && !broadcast {
+            return None;
+        }
+        let readers = self.take(key).unwrap_or_default();
+        (broadcast || !readers.is_empty()).then(|| Stale::Key { key: key.into(), readers, writer })
+    }
+
+    /// Who has read a key since it last changed.
+    fn take(&mut self, key: &[u8]) -> Option<Vec<TrackerId>> {
         let readers = self.readers.remove(key)?;
         self.items -= readers.len();
         Some(readers)
