@@ -26,6 +26,7 @@ mod invalidate;
 mod outbox;
 mod publish;
 mod release;
+mod script;
 #[cfg(test)]
 mod sim;
 mod transaction;
@@ -41,6 +42,7 @@ use crate::session::{Doubt, Node, Peer, Session, Sessions, state};
 use crate::shard::{Delivery, Engine, Parcel, Served, Tally};
 use publish::Publication;
 use release::Release;
+use script::Scripting;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use transaction::OpenHold;
@@ -88,6 +90,9 @@ pub struct Actor {
     unplaced: Vec<usize>,
     /// Transactions of connections of this shard that wait for keyspaces.
     holds: Vec<OpenHold>,
+    /// Number of the command that runs in a transaction, for the order in which keys become ready.
+    stamp: u32,
+    scripting: Scripting,
 
     with_output: Vec<usize>,
     /// Sessions whose gate has opened: their input waits to be read.
@@ -192,6 +197,8 @@ impl Actor {
             deadlines: BTreeSet::new(),
             unplaced: Vec::new(),
             holds: Vec::new(),
+            stamp: 0,
+            scripting: Scripting::default(),
             with_output: Vec::new(),
             resumed: Vec::new(),
             closing: Vec::new(),
@@ -314,7 +321,7 @@ impl Actor {
         if self.lent {
             self.take_back_loan();
         } else {
-            self.owner.run();
+            self.lent = !self.owner.run();
         }
     }
 

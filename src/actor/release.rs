@@ -74,6 +74,7 @@ impl Actor {
         }
         self.push_out();
         self.run_inbox();
+        self.resume_script();
         self.run_ready_holds();
         self.take_answers();
         self.expire_and_free(EXPIRE_PER_TURN, FREE_PER_TURN);
@@ -439,6 +440,12 @@ impl Actor {
         {
             return;
         }
+        let args = redacted(&self.node.table.row(id).full_name, args);
+        self.show_line(key, args.as_args(), None);
+    }
+
+    /// A line of MONITOR. `by`: who sends it, if not the client itself.
+    pub(super) fn show_line(&mut self, key: usize, args: Args<'_>, by: Option<&str>) {
         let session = &self.sessions[key];
         let mut line = Vec::new();
         // The address of a client of the Unix socket ends in `:0`; its path is all that is shown.
@@ -446,11 +453,11 @@ impl Actor {
             Some(path) => ("unix:", path),
             None => ("", session.peer.addr.as_str()),
         };
+        let (unix, addr) = by.map_or((unix, addr), |by| ("", by));
         let (seconds, micros) = (self.now_micros / 1_000_000, self.now_micros % 1_000_000);
         let text = format!("{seconds}.{micros:06} [{} {unix}{addr}]", session.db);
         line.extend_from_slice(text.as_bytes());
-        let args = redacted(&self.node.table.row(id).full_name, args);
-        for arg in args.as_args().iter() {
+        for arg in args.iter() {
             line.push(b' ');
             crate::base::quote::write_quoted(&mut line, arg);
         }

@@ -4,14 +4,16 @@
 //! several shards, when no command needs a value of another shard; or holding the keyspaces concerned.
 
 use super::publish::Answer;
+use super::script::{Callee, ScriptRun, Scripted, Suspended};
 use super::{Actor, env};
 use crate::base::{ShardId, planted};
+use crate::bridge::{Borrowed, Kept, Lent};
 use crate::command::{ClientView, CommandId, Merge, Run, acl, flag};
 use crate::keyspace::{Keys, Keyspace, Reach, Ready, Waiter};
 use crate::resp::{Args, ArgsBuf, Proto, Reply};
 use crate::router::{self, Gather, Pieces, Plan, ShardSet};
 use crate::session::commands::SessionRun;
-use crate::session::{Multi, state};
+use crate::session::{Multi, Node, Session, state};
 use crate::shard::{Engine, Env, Head, Hold, Job, Kind, ReplyTo, Server, run_every, run_held, run_job};
 use std::ops::DerefMut;
 use std::sync::Arc;
@@ -38,18 +40,105 @@ impl OpenHold {
 }
 
 /// What runs while keyspaces are held.
-struct Program {
-    /// Which of its session's replies is its.
-    slot: u32,
-    commands: Vec<(CommandId, ArgsBuf)>,
+pub(super) struct Program {
+    /// Which of its session's replies is its, once it has to wait for its turn.
+    slot: Option<u32>,
+    pub(super) commands: Vec<(CommandId, ArgsBuf)>,
     /// The reply is an array of the commands' replies.
     exec: bool,
     /// Its only command may find nothing, and wait.
     may_wait: bool,
+    /// Its only command calls this.
+    pub(super) callee: Option<Callee>,
     /// Fails if a key this client watches has changed.
     watcher: Option<u64>,
+    /// The client has gone: a stand-in's session runs it.
+    pub(super) is_orphan: bool,
     db: usize,
     proto: Proto,
+}
+
+impl Program {
+    pub(super) fn of_one(session: &Session, id: CommandId, args: Args<'_>, callee: Option<Callee>) -> Program {
+        Program {
+            slot: None,
+            commands: vec![(id, args.into())],
+            exec: false,
+            may_wait: false,
+            callee,
+            watcher: None,
+            is_orphan: false,
+            db: session.db,
+            proto: session.proto,
+        }
+    }
+
+    pub(super) fn is_exec(&self) -> bool {
+        self.exec
+    }
+
+    pub(super) fn db(&self) -> usize {
+        self.db
+    }
+
+    fn placed(&self) -> u32 {
+        self.slot.expect("it waited for its turn")
+    }
+}
+
+/// How a program came to its end, or did not.
+pub(super) enum Ran {
+    Done,
+    /// Its only command found nothing.
+    Waits(Arc<Waiter>),
+    /// A script of it takes long.
+    Paused(Progress),
+    /// Its script needs more than is held; nothing of it has happened.
+    Missed,
+}
+
+/// Where a program stopped in the middle.
+pub(super) struct Progress {
+    number: usize,
+    asked: usize,
+    run: Box<ScriptRun>,
+}
+
+/// The keyspaces a transaction has in its hands.
+#[derive(Default)]
+pub(super) struct Grip<'n> {
+    /// Of shards that sleep.
+    borrowed: Vec<Borrowed<'n, Engine>>,
+    lent: Vec<Lent<'n, Engine>>,
+    /// For several turns.
+    kept: Vec<Kept<Engine>>,
+}
+
+impl Grip<'_> {
+    /// Ascending by shard.
+    pub(super) fn engines(&mut self) -> Vec<&mut Engine> {
+        let Grip { borrowed, lent, kept } = self;
+        let mut engines: Vec<&mut Engine> = borrowed.iter_mut().map(|e| e.deref_mut()).collect();
+        engines.extend(lent.iter_mut().map(|e| e.deref_mut()));
+        engines.extend(kept.iter_mut().map(|e| e.deref_mut()));
+        engines.sort_by_key(|e| e.keyspace.shard);
+        engines
+    }
+
+    /// Holds on to them over this turn.
+    fn keep(self, node: &Node) -> Grip<'static> {
+        let cell = |engine: &Engine| &node.cells[engine.keyspace.shard as usize];
+        let mut kept = self.kept;
+        for engine in self.borrowed {
+            let cell = cell(&engine);
+            kept.push(cell.keep_borrowed(engine));
+        }
+        for engine in self.lent {
+            let cell = cell(&engine);
+            kept.push(cell.keep_claimed(engine));
+        }
+        Grip { borrowed: Vec::new(), lent: Vec::new(), kept }
+    }
 }
 
 /// Per fragment of a gather: its shard and the commands that go there.
@@ -145,18 +234,20 @@ impl Actor {
         let session = &self.sessions[key];
         let proto = session.proto;
         let program = Program {
-            slot: 0,
+            slot: None,
             commands: multi.queued,
             exec: true,
             may_wait: false,
+            callee: None,
             watcher,
+            is_orphan: false,
             db: session.db,
             proto,
         };
         match form {
             Form::Here => self.exec_here(key, program),
             Form::Units => self.exec_units(key, &shards, program),
-            Form::Hold => self.hold(key, shards, Held::Program(program)),
+            Form::Hold => self.hold_program(key, shards, program),
         }
         self.count(key, id, Args::new(&[], &[]), true);
     }
@@ -208,6 +299,11 @@ impl Actor {
                         session_state = true;
                         shards.extend(&ShardSet::all(node.shards()));
                     }
+                    // One place in the journal orders them.
+                    Some(SessionRun::Libraries(_)) => {
+                        session_state = true;
+                        shards.insert(0);
+                    }
                     _ => session_state = true,
                 },
                 Err(_) => independent = false,
@@ -236,26 +332,39 @@ impl Actor {
         if independent && !session_state && one_place { (Form::Units, shards) } else { (Form::Hold, shards) }
     }
 
-    /// Runs an EXEC whose shard is this one.
-    fn exec_here(&mut self, key: usize, program: Program) {
+    /// Runs a program whose shard is this one.
+    pub(super) fn exec_here(&mut self, key: usize, mut program: Program) {
         // Lend the keyspace to itself: the program then runs as it does on several.
         self.owner.lend();
         let node = Arc::clone(&self.node);
         let mut out = Vec::new();
-        {
-            let mut mine = node.cells[self.me as usize].claim().expect("just lent");
-            // With threads to ask, this is the only shard there is.
-            let asks = self.asks(&program);
-            let asked = (!asks.is_empty()).then(|| {
-                let asker = self.sessions[key].id;
-                let hold = Hold::new(0, self.me, vec![self.me]).asking(asker, Vec::new());
-                hold.tell(self.me, self.thread_parts(asker, &asks));
-                hold
-            });
-            self.run_program(key, &program, 0, asked.as_ref(), &mut [&mut *mine], &mut out);
+        let mut mine = node.cells[self.me as usize].claim().expect("just lent");
+        // With threads to ask, this is the only shard there is.
+        let asks = self.asks(&program);
+        let asked = (!asks.is_empty()).then(|| {
+            let asker = self.sessions[key].id;
+            let hold = Hold::new(0, self.me, vec![self.me]).asking(asker, Vec::new());
+            hold.tell(self.me, self.thread_parts(asker, &asks));
+            hold
+        });
+        let ran = self.run_program(key, &program, 0, asked.as_ref(), &mut [&mut *mine], &mut out, None);
+        if let Ran::Paused(progress) = ran {
+            let session = &mut self.sessions[key];
+            let silent = session.is(state::REPLY_OFF | state::REPLY_SKIP);
+            program.slot = Some(session.pending.reserve(silent));
+            session.set(state::GATED, true);
+            let client = session.id;
+            let grip = Grip { lent: vec![mine], ..Grip::default() }.keep(&node);
+            self.lent = true;
+            let hold = asked.map(Arc::new);
+            return self.suspend(Suspended { grip, hold, unit: 0, key, client, program, progress, out });
         }
+        drop(mine);
         self.owner.run();
-        self.answer(key, |to, _| to.extend_from_slice(&out));
+        match ran {
+            Ran::Missed => self.hold_program(key, ShardSet::all(node.shards()), program),
+            _ => self.answer(key, |to, _| to.extend_from_slice(&out)),
+        }
     }
 
     /// Sends an EXEC's commands to their shards, each shard's as one unit.
@@ -394,16 +503,11 @@ impl Actor {
     /// A single command over keys of several shards that depend on each other (RENAME, MSETNX).
     pub(super) fn hold_command(&mut self, key: usize, shards: ShardSet, id: CommandId, args: Args<'_>) {
         let may_wait = self.may_wait(id, args);
-        let session = &self.sessions[key];
-        let program = Program {
-            slot: 0,
-            commands: vec![(id, args.into())],
-            exec: false,
-            may_wait,
-            watcher: None,
-            db: session.db,
-            proto: session.proto,
-        };
+        let program = Program { may_wait, ..Program::of_one(&self.sessions[key], id, args, None) };
+        self.hold_program(key, shards, program);
+    }
+
+    pub(super) fn hold_program(&mut self, key: usize, shards: ShardSet, program: Program) {
         self.hold(key, shards, Held::Program(program));
     }
 
@@ -419,9 +523,9 @@ impl Actor {
         let (client, silent) = (session.id, session.is(state::REPLY_OFF | state::REPLY_SKIP));
         let mut asks = Vec::new();
         if let Held::Program(program) = &mut what {
-            program.slot = session.pending.reserve(silent);
+            let slot = *program.slot.get_or_insert_with(|| session.pending.reserve(silent));
             if program.may_wait {
-                self.gate(key, program.slot);
+                self.gate(key, slot);
             }
             asks = self.asks(program);
         }
@@ -481,24 +585,32 @@ impl Actor {
                 }
             }
         }
-        let own = mine.then(|| {
+        let mut grip = Grip { borrowed, ..Grip::default() };
+        if mine {
             self.owner.lend();
-            node.cells[self.me as usize].claim().expect("just lent")
-        });
-        let unit = self.node.next_unit();
-        {
-            let mut own = own;
-            let mut engines: Vec<&mut Engine> = borrowed.iter_mut().map(|e| e.deref_mut()).collect();
-            engines.extend(own.as_deref_mut());
-            engines.sort_by_key(|e| e.keyspace.shard);
-            self.run_held(key, what, unit, None, &mut engines);
+            grip.lent.push(node.cells[self.me as usize].claim().expect("just lent"));
         }
+        let unit = self.node.next_unit();
+        let unfinished = self.run_held(key, what, unit, None, &mut grip.engines()).err();
+        if let Some(Unfinished::Paused(program, progress, out)) = unfinished {
+            let session = &mut self.sessions[key];
+            session.set(state::GATED, true);
+            let client = session.id;
+            self.lent |= mine;
+            let grip = grip.keep(&node);
+            self.suspend(Suspended { grip, hold: None, unit, key, client, program, progress, out });
+            return None;
+        }
+        drop(grip.lent);
         if mine {
             self.owner.run();
         }
-        for mut engine in borrowed {
+        for mut engine in grip.borrowed {
             // Before the keyspace goes back: its owner's next chunk must come after this one.
             self.send_chunk(engine.effects_to_send());
+        }
+        if let Some(Unfinished::Missed(program)) = unfinished {
+            self.hold_program(key, ShardSet::all(node.shards()), program);
         }
         None
     }
@@ -511,69 +623,109 @@ impl Actor {
         unit: u64,
         hold: Option<&Hold>,
         engines: &mut [&mut Engine],
-    ) {
+    ) -> Result<(), Unfinished> {
         let mut out = Vec::new();
-        let waiter = match &what {
-            Held::Program(program) => self.run_program(key, program, unit, hold, engines, &mut out),
-            // It has gone, or waits on.
-            Held::Again(waiter) if !self.run_waiter(waiter, unit, engines, &mut out) => return,
-            Held::Again(_) => None,
-        };
-        match what {
-            Held::Program(program) if program.may_wait => match waiter {
-                Some(waiter) => self.blocks(key, waiter),
-                None => {
-                    let (id, args) = &program.commands[0];
-                    let undo = self.undo(*id, args.as_args(), program.db as u16, &out);
-                    self.finish_wait(key, program.slot, &out, undo);
+        let program = match what {
+            Held::Program(program) => program,
+            Held::Again(waiter) => {
+                // Otherwise it has gone, or waits on.
+                if self.run_waiter(&waiter, unit, engines, &mut out) {
+                    self.finish_wait(key, waiter.asker.seat.slot, &out, None);
                 }
-            },
-            Held::Again(waiter) => self.finish_wait(key, waiter.asker.seat.slot, &out, None),
-            Held::Program(program) => {
-                let Some(session) = self.sessions.get_mut(key) else { return };
-                session.pending.fill(program.slot, &out, &mut session.out);
-                self.note_output(key);
-                self.open_gate(key);
-                self.drained(key);
+                return Ok(());
             }
+        };
+        match self.run_program(key, &program, unit, hold, engines, &mut out, None) {
+            Ran::Paused(progress) => return Err(Unfinished::Paused(program, progress, out)),
+            Ran::Missed => return Err(Unfinished::Missed(program)),
+            Ran::Waits(waiter) => self.blocks(key, waiter),
+            Ran::Done if program.may_wait => {
+                let (id, args) = &program.commands[0];
+                let undo = self.undo(*id, args.as_args(), program.db as u16, &out);
+                self.finish_wait(key, program.placed(), &out, undo);
+            }
+            Ran::Done => self.answer_program(key, &program, &out),
         }
+        Ok(())
+    }
+
+    /// The reply of a program that had to wait for its turn.
+    pub(super) fn answer_program(&mut self, key: usize, program: &Program, out: &[u8]) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.pending.fill(program.placed(), out, &mut session.out);
+        self.note_output(key);
+        self.open_gate(key);
+        self.drained(key);
     }
 
     /// All keyspaces of a transaction have been lent: run it and give them back.
     pub(super) fn run_hold(&mut self, open: OpenHold) {
-        let OpenHold { hold, key, client, what } = open;
+        let OpenHold { hold, mut key, client, what } = open;
         let node = Arc::clone(&self.node);
-        let mut lent: Vec<_> = hold
-            .shards
-            .iter()
-            .map(|j| node.cells[*j as usize].claim().expect("lent to this transaction"))
-            .collect();
+        let claim = |j: &ShardId| node.cells[*j as usize].claim().expect("lent to this transaction");
+        let mut grip = Grip { lent: hold.shards.iter().map(claim).collect(), ..Grip::default() };
         let alive = self.sessions.get(key).is_some_and(|s| s.id == client);
-        let mut engines: Vec<&mut Engine> = lent.iter_mut().map(|e| e.deref_mut()).collect();
+        let mut ran = Ok(());
         match what {
-            what if alive => self.run_held(key, what, hold.id, Some(&hold), &mut engines),
+            what if alive => ran = self.run_held(key, what, hold.id, Some(&hold), &mut grip.engines()),
             // Sequenced is sequenced: a client that has gone only loses the reply. But nothing is popped for
-            // it by a command that would have waited.
-            Held::Program(program) if !program.may_wait => {
-                let mut gone = crate::session::Session::new(client, Default::default(), self.now);
-                gone.db = program.db;
-                let stand_in = self.sessions.insert(gone);
-                let mut lost = Vec::new();
-                self.run_program(stand_in, &program, hold.id, Some(&hold), &mut engines, &mut lost);
-                let mut gone = self.sessions.remove(stand_in);
-                Actor::end_subscriptions(&node, self.me, stand_in, &mut gone);
-                self.with_output.retain(|k| *k != stand_in);
+            // it by a command that would have waited, and a script that has not begun never will.
+            Held::Program(mut program) if !program.may_wait && program.callee.is_none() => {
+                program.is_orphan = true;
+                let (stand_in, mut lost) = (self.stand_in(client, program.db), Vec::new());
+                let engines = &mut grip.engines();
+                let ended = self.run_program(stand_in, &program, hold.id, Some(&hold), engines, &mut lost, None);
+                if let Ran::Paused(progress) = ended {
+                    key = stand_in;
+                    ran = Err(Unfinished::Paused(program, progress, lost));
+                } else {
+                    self.dismiss(stand_in);
+                }
             }
             _ => {}
         }
-        drop(lent);
-        for j in &hold.shards {
+        if let Err(Unfinished::Paused(program, progress, out)) = ran {
+            let (unit, grip) = (hold.id, grip.keep(&node));
+            let it = Suspended { grip, hold: Some(hold), unit, key, client, program, progress, out };
+            return self.suspend(it);
+        }
+        drop(grip);
+        self.returned(&hold.shards);
+        if let Err(Unfinished::Missed(program)) = ran {
+            self.hold_program(key, ShardSet::all(node.shards()), program);
+        }
+    }
+
+    /// Keyspaces have gone back to these shards: their owners go on.
+    fn returned(&mut self, shards: &[ShardId]) {
+        for j in shards {
             if *j == self.me {
                 self.take_back_loan();
             } else {
-                node.wakes[*j as usize].wake();
+                self.node.wakes[*j as usize].wake();
             }
         }
+    }
+
+    /// Gives back what was kept over several turns.
+    pub(super) fn give_back(&mut self, mut grip: Grip<'static>) {
+        let shards: Vec<ShardId> = grip.engines().iter().map(|e| e.keyspace.shard).collect();
+        drop(grip);
+        self.returned(&shards);
+    }
+
+    /// A session for the transaction of a client that has gone.
+    pub(super) fn stand_in(&mut self, client: u64, db: usize) -> usize {
+        let mut gone = Session::new(client, Default::default(), self.now);
+        gone.db = db;
+        self.sessions.insert(gone)
+    }
+
+    /// The end of such a session.
+    pub(super) fn dismiss(&mut self, stand_in: usize) {
+        let mut gone = self.sessions.remove(stand_in);
+        Actor::end_subscriptions(&self.node, self.me, stand_in, &mut gone);
+        self.with_output.retain(|k| *k != stand_in);
     }
 
     /// Runs a waiting client's command again, if there is something for it still; whether there was.
@@ -627,9 +779,10 @@ impl Actor {
         engines.iter_mut().for_each(|e| e.keyspace.blocked.set_stamp(0));
     }
 
-    /// Runs a program on the keyspaces it holds (ascending by shard) and writes its whole reply. A waiter
-    /// instead, if its only command found nothing and waits.
-    fn run_program(
+    /// Runs a program on the keyspaces it holds (ascending by shard), or goes on with it, and writes its
+    /// whole reply.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn run_program(
         &mut self,
         key: usize,
         program: &Program,
@@ -637,46 +790,45 @@ impl Actor {
         hold: Option<&Hold>,
         engines: &mut [&mut Engine],
         out: &mut Vec<u8>,
-    ) -> Option<Arc<Waiter>> {
+        progress: Option<Progress>,
+    ) -> Ran {
         let node = Arc::clone(&self.node);
-        if let Some(client) = program.watcher {
-            let mut dirty = false;
-            for engine in engines.iter_mut() {
-                dirty |= engine.keyspace.is_dirty(client, self.now, &node.placement);
-                engine.keyspace.watch.unwatch(client);
+        let (mut number, mut asked, mut script) = match progress {
+            Some(Progress { number, asked, run }) => (number, asked, Some(run)),
+            None => {
+                if !self.begin_program(program, unit, engines, out) {
+                    return Ran::Done;
+                }
+                (0, 0, None)
             }
-            if dirty {
-                self.note_depends(engines);
-                Reply::new(out, program.proto).null_array();
-                return None;
-            }
-        }
-        let write = program.commands.iter().any(|(id, _)| node.table.spec(*id).has(flag::WRITE));
-        let parts = if write { engines.len() as u16 } else { 1 };
-        let parts = if planted!(ReturnedUnjournaled) { 1 } else { parts };
-        engines.iter_mut().for_each(|e| e.begin_unit(unit, parts));
-        if program.exec {
-            Reply::new(out, program.proto).array(program.commands.len());
-        }
-        let mut asked = 0;
-        for (number, (id, args)) in program.commands.iter().enumerate() {
+        };
+        while let Some((id, args)) = program.commands.get(number) {
             if matches!(node.session_run(*id), Some(SessionRun::Threads(..))) {
                 let answers = hold.map_or(Vec::new(), |hold| hold.answers(asked));
                 let (then, ok) = self.merge_session(key, *id, args.as_args(), &answers, out);
                 self.after(key, then);
                 self.count(key, *id, args.as_args(), ok);
                 asked += 1;
-                continue;
+            } else if matches!(node.table.spec(*id).run, Run::Script) {
+                match self.run_script(key, program, number, engines, out, script.take()) {
+                    Scripted::Done => {}
+                    Scripted::Paused(run) => return Ran::Paused(Progress { number, asked, run }),
+                    Scripted::Missed => {
+                        engines.iter_mut().for_each(|e| e.end_unit());
+                        self.serve_held(engines);
+                        return Ran::Missed;
+                    }
+                }
+            } else {
+                self.run_in_program(key, program.exec, *id, args.as_args(), engines, out);
             }
-            // Keys are served in the order in which they become ready, wherever they live.
-            engines.iter_mut().for_each(|e| e.keyspace.blocked.set_stamp(number as u32));
-            self.run_in_program(key, program.exec, *id, args.as_args(), engines, out);
+            number += 1;
         }
         engines.iter_mut().for_each(|e| e.end_unit());
         let wanted = engines.first_mut().and_then(|lead| lead.keyspace.blocked.take_wanted());
         let waiter = wanted.map(|wait| {
             let id = program.commands[0].0;
-            self.register_held(key, program.slot, id, *wait, engines)
+            self.register_held(key, program.placed(), id, *wait, engines)
         });
         self.serve_held(engines);
         self.note_depends(engines);
@@ -687,7 +839,39 @@ impl Actor {
         if self.has_publications() {
             self.push_out();
         }
-        waiter
+        waiter.map_or(Ran::Done, Ran::Waits)
+    }
+
+    /// False when a key it watches has changed: then it is over.
+    fn begin_program(
+        &mut self,
+        program: &Program,
+        unit: u64,
+        engines: &mut [&mut Engine],
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let node = Arc::clone(&self.node);
+        if let Some(client) = program.watcher {
+            let mut dirty = false;
+            for engine in engines.iter_mut() {
+                dirty |= engine.keyspace.is_dirty(client, self.now, &node.placement);
+                engine.keyspace.watch.unwatch(client);
+            }
+            if dirty {
+                self.note_depends(engines);
+                Reply::new(out, program.proto).null_array();
+                return false;
+            }
+        }
+        let write = program.commands.iter().any(|(id, _)| node.table.spec(*id).has(WRITES));
+        let parts = if write { engines.len() as u16 } else { 1 };
+        let parts = if planted!(ReturnedUnjournaled) { 1 } else { parts };
+        engines.iter_mut().for_each(|e| e.begin_unit(unit, parts));
+        if program.exec {
+            Reply::new(out, program.proto).array(program.commands.len());
+        }
+        self.stamp = 0;
+        true
     }
 
     fn note_depends(&mut self, engines: &[&mut Engine]) {
@@ -697,7 +881,8 @@ impl Actor {
         }
     }
 
-    fn run_in_program(
+    /// Runs one command of a program, or of a script in it.
+    pub(super) fn run_in_program(
         &mut self,
         key: usize,
         in_exec: bool,
@@ -707,6 +892,10 @@ impl Actor {
         out: &mut Vec<u8>,
     ) {
         let node = Arc::clone(&self.node);
+        // Keys are served in the order in which they become ready, wherever they live.
+        self.stamp += 1;
+        let stamp = self.stamp;
+        engines.iter_mut().for_each(|e| e.keyspace.blocked.set_stamp(stamp));
         let spec = node.table.spec(id);
         let session = &self.sessions[key];
         let mut view = session.view();
@@ -715,7 +904,9 @@ impl Actor {
         let job = Job { command: id, db, now: self.now, proto, view, random: self.random() };
         let mut ok = true;
         match spec.run {
+            Run::Script => unreachable!("a program runs its scripts itself, and none runs in a script"),
             Run::Session | Run::Container => match node.session_run(id) {
+                Some(SessionRun::Libraries(change)) => ok = self.change_libraries(key, change, args, engines, out),
                 Some(SessionRun::Home(_)) => {
                     let (then, done) = self.run_home(key, id, args, out);
                     ok = done;
@@ -874,8 +1065,17 @@ fn run_over(env: Env<'_>, engines: &mut [&mut Engine], job: Job, args: Args<'_>,
     run_held(env, held, journaling.then_some(effects), job, args, out)
 }
 
+/// A program with one of these is a unit in the journal.
+const WRITES: u32 = flag::WRITE | flag::MAY_REPLICATE;
+
 /// Commands that may bring what somebody waits for.
 const FEEDING: u32 = acl::LIST | acl::SORTEDSET | acl::STREAM | acl::GEO | acl::KEYSPACE;
+
+/// Why a program is not at its end.
+enum Unfinished {
+    Paused(Program, Progress, Vec<u8>),
+    Missed(Program),
+}
 
 enum Form {
     Here,

@@ -8,9 +8,13 @@
 //!     | +---------------+
 //!     |        lend              claim              drop of Lent
 //!     +------------- LENT -----------------> CLAIMED ----------> RETURNED
-//!     ^   (RUNNING)                                                 |
+//!     ^   (RUNNING)                             ^                   |
+//!     |                BORROWED ----------------+                   |
+//!     |                           keep                              |
 //!     +------------------------ try_run ---------------------------+
 //! ```
+//!
+//! A borrower that needs the value for longer than a moment `keep`s it: to the owner it is then lent.
 //!
 //! Every transition out of RUNNING is made by the one `Owner`; every transition into a state in which
 //! somebody may touch the value is an acquiring compare-and-swap, every way out a releasing store.
@@ -112,13 +116,18 @@ impl<T> Owner<T> {
     }
 
     /// Back to RUNNING from PARKED, waiting for a borrower to finish. Borrowers hold it for the length
-    /// of one batch; where cores are fewer than threads the borrower may need this one to get on.
-    pub fn run(&mut self) {
+    /// of one batch; where cores are fewer than threads the borrower may need this one to get on. False
+    /// when a borrower has decided to keep it: it comes back as what was lent does.
+    pub fn run(&mut self) -> bool {
         let mut spins = 0u32;
         while !self.try_run() {
+            if self.0.state.load(Relaxed) == CLAIMED {
+                return false;
+            }
             spins += 1;
             if spins.is_multiple_of(64) { std::thread::yield_now() } else { std::hint::spin_loop() }
         }
+        true
     }
 
     /// Back to RUNNING, if it is parked or was returned. False: still borrowed or lent, try again.
@@ -158,20 +167,26 @@ pub struct Lent<'a, T>(&'a Inner<T>);
 
 macro_rules! guard {
     ($guard:ident, $to:ident) => {
-        impl<T> Deref for $guard<'_, T> {
+        guard!(@ $guard<'_, T>, $to);
+    };
+    (owned $guard:ident, $to:ident) => {
+        guard!(@ $guard<T>, $to);
+    };
+    (@ $type:ty, $to:ident) => {
+        impl<T> Deref for $type {
             type Target = T;
             fn deref(&self) -> &T {
                 // SAFETY: this guard was made by the transition that excludes everybody else.
                 unsafe { self.0.exclusive() }
             }
         }
-        impl<T> DerefMut for $guard<'_, T> {
+        impl<T> DerefMut for $type {
             fn deref_mut(&mut self) -> &mut T {
                 // SAFETY: as above, and the guard itself is borrowed mutably.
                 unsafe { self.0.exclusive() }
             }
         }
-        impl<T> Drop for $guard<'_, T> {
+        impl<T> Drop for $type {
             fn drop(&mut self) {
                 self.0.state.store($to, Release);
             }
@@ -182,9 +197,48 @@ macro_rules! guard {
 guard!(Borrowed, PARKED);
 guard!(Lent, RETURNED);
 
+/// What `Lent` is, without the borrow of the cell: for a transaction that goes on over several turns.
+pub struct Kept<T>(Arc<Inner<T>>);
+
+guard!(owned Kept, RETURNED);
+
+impl<T> Cell<T> {
+    /// Holds a claimed value on for as long as it takes.
+    pub fn keep_claimed(&self, lent: Lent<'_, T>) -> Kept<T> {
+        assert!(std::ptr::eq(lent.0, &*self.0), "a guard of another cell");
+        std::mem::forget(lent);
+        Kept(self.0.clone())
+    }
+
+    /// The same for a borrowed value: its owner finds it lent.
+    pub fn keep_borrowed(&self, borrowed: Borrowed<'_, T>) -> Kept<T> {
+        assert!(std::ptr::eq(borrowed.0, &*self.0), "a guard of another cell");
+        std::mem::forget(borrowed);
+        // Nobody leaves BORROWED but the borrower. Relaxed: who holds the value has not changed.
+        self.0.state.store(CLAIMED, Relaxed);
+        Kept(self.0.clone())
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_is_lent_to_its_owner_until_it_is_dropped() {
+        let (mut owner, cell) = Cell::new(1);
+        owner.park();
+        let mut kept = cell.keep_borrowed(cell.try_borrow().unwrap());
+        assert!(!owner.run() && owner.get().is_none() && cell.claim().is_none());
+        *kept = 2;
+        drop(kept);
+        assert!(owner.run());
+        owner.lend();
+        let kept = cell.keep_claimed(cell.claim().unwrap());
+        assert!(!owner.try_run() && *kept == 2);
+        drop(kept);
+        assert!(owner.try_run());
+    }
 
     #[test]
     fn a_running_cell_cannot_be_borrowed_and_a_borrowed_one_cannot_run() {

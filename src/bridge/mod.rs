@@ -14,6 +14,6 @@ pub mod lane;
 pub mod mail;
 mod wake;
 
-pub use cell::{Borrowed, Cell, Lent, Owner};
+pub use cell::{Borrowed, Cell, Kept, Lent, Owner};
 pub use inbox::{Inbox, Places};
 pub use wake::Wake;

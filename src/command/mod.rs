@@ -9,7 +9,7 @@ mod error;
 #[cfg(test)]
 mod event_tests;
 pub mod facts;
-pub mod function;
+
 pub mod generic;
 pub mod geo;
 pub mod hash;
@@ -22,6 +22,7 @@ pub mod memory;
 pub mod pubsub;
 #[cfg(test)]
 mod replay_tests;
+pub mod scripting;
 pub mod server;
 pub mod set;
 pub mod shard_facts;

@@ -23,6 +23,8 @@ pub enum Run {
     Every(Handler, Merge),
     /// Walks the shards one after the other by cursor (SCAN).
     Cursor(Handler),
+    /// A script: its declared keys are a beginning, it may touch any key.
+    Script,
     /// Concerns the connection or the server, not the keyspace: run by the session at home.
     Session,
     /// Only a name for its subcommands.

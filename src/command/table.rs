@@ -2,7 +2,7 @@
 //! of the upper-cased name's bytes and one comparison.
 
 use super::spec::{Begin, CommandSpec, Find, KeySpec};
-use super::{bitmap, connection, debug, function, generic, pubsub, server, string, transaction};
+use super::{bitmap, connection, debug, generic, pubsub, scripting, server, string, transaction};
 use super::{geo, hash, hyperloglog, list, set, sorted_set, stream};
 use crate::resp::Args;
 
@@ -62,7 +62,7 @@ impl CommandTable {
             transaction::COMMANDS,
             pubsub::COMMANDS,
             server::COMMANDS,
-            function::COMMANDS,
+            scripting::COMMANDS,
         ] {
             for spec in family {
                 table.add(spec);

@@ -12,6 +12,7 @@ mod keys;
 mod locality;
 mod placement;
 mod tracking;
+mod undo;
 mod watch;
 
 pub use blocked::{BlockedTable, Ready, Wait, WaitKey, Waiter};
@@ -20,6 +21,7 @@ pub use keys::{Keys, Reach, Ttl, WrongType};
 pub use locality::Rule;
 pub use placement::Placement;
 pub use tracking::{Stale, TrackTable, TrackerId, news};
+pub use undo::Undo;
 pub use watch::{WatchTable, WatcherId};
 
 use crate::base::{Millis, ShardId};

@@ -55,6 +55,8 @@ pub fn plan(spec: &CommandSpec, args: Args<'_>, placement: &Placement) -> Result
     Ok(match spec.run {
         Run::Session | Run::Container => Plan::Session,
         Run::Every(..) => Plan::Every,
+        // Who knows the script may find that fewer shards will do.
+        Run::Script => Plan::Hold(ShardSet::all(placement.shards())),
         Run::Cursor(_) => Plan::One(cursor_shard(args, placement)),
         Run::Keys(_) if placement.shards() > 1 && spec.hidden_keys.is_some_and(|of| of(args).anywhere) => {
             Plan::Hold(ShardSet::all(placement.shards()))
@@ -82,7 +84,8 @@ pub fn plan(spec: &CommandSpec, args: Args<'_>, placement: &Placement) -> Result
     })
 }
 
-fn shards_of(spec: &CommandSpec, args: Args<'_>, placement: &Placement) -> Result<ShardSet, KeysError> {
+/// The shards of a command's declared keys.
+pub fn shards_of(spec: &CommandSpec, args: Args<'_>, placement: &Placement) -> Result<ShardSet, KeysError> {
     let mut shards = ShardSet::default();
     spec.each_key(args, |at, _| shards.insert(placement.shard(args.at(at))))?;
     Ok(shards)

@@ -12,6 +12,7 @@ mod multi;
 mod node;
 mod pending;
 mod registry;
+mod scripts;
 mod slowlog;
 mod tracking;
 
@@ -21,6 +22,7 @@ pub use latency::{LatencyMonitor, Spike, Spikes};
 pub use multi::Multi;
 pub use node::{Control, Facts, Node, Pause, Process, attention};
 pub use pending::Pending;
+pub use scripts::{Kill, Known, Profile, Running, Scripts, Sha};
 pub use registry::{Registry, Route, Subject, Subscriptions};
 pub use slowlog::{Slowlog, SlowlogEntry};
 pub use tracking::{Clients, Trackers, Tracking};

@@ -2,7 +2,7 @@
 //! start, an atomic, or behind a lock that no command takes on its ordinary path.
 
 use super::commands::{self, SessionRun};
-use super::{Clients, JournalMarks, LatencyMonitor, Registry, Slowlog, Trackers};
+use super::{Clients, JournalMarks, LatencyMonitor, Registry, Scripts, Slowlog, Trackers};
 use crate::base::{Millis, ShardId};
 use crate::bridge::{Cell, Inbox, Wake, mail::Sender};
 use crate::command::{CommandId, CommandTable};
@@ -72,6 +72,8 @@ pub mod attention {
     pub const WRITE_ERROR: u32 = 1 << 2;
     /// DEBUG SLEEP: every shard's thread is to sleep.
     pub const SLEEP: u32 = 1 << 3;
+    /// A script takes longer than `busy-reply-threshold`.
+    pub const BUSY: u32 = 1 << 4;
 }
 
 pub struct Node {
@@ -88,6 +90,7 @@ pub struct Node {
     pub registry: Registry,
     pub clients: Clients,
     pub trackers: Trackers,
+    pub scripts: Scripts,
     pub latency: LatencyMonitor,
     pub errors: ErrorCounts,
     pub facts: Facts,
@@ -154,6 +157,7 @@ impl Node {
             registry,
             clients: Clients::default(),
             trackers: Trackers::default(),
+            scripts: Scripts::default(),
             latency: LatencyMonitor::default(),
             errors: ErrorCounts::default(),
             facts,

@@ -1,0 +1,728 @@
+//! Scripts: EVAL, FCALL and their relatives.
+//!
+//! A script is a program of one command (`transaction`). It runs at its connection's shard, on the keyspaces
+//! it holds: those of its declared keys, and of what its earlier runs have shown (`session::Profile`). A
+//! script nobody knows yet, one that roams, and one inside EXEC hold all.
+//!
+//! ```text
+//! EVAL -> resolve -> the shards it is believed to touch -> hold -> run -> answer
+//!                                                           ^       | a key of another shard, or a large
+//!                                                 all shards|       v value to be changed: undo, forget
+//!                                                           +---- Missed
+//! ```
+//!
+//! Invariant: a run that does not hold all shards copies every key before it changes it
+//! (`keyspace::Undo`), and what it journaled and published stays with it until it ends; so a miss
+//! leaves nothing behind. A run that holds all shards cannot miss.
+//!
+//! A script that takes longer than `busy-reply-threshold` is put aside once per turn with the keyspaces
+//! it holds (`Suspended`); meanwhile clients that need them read BUSY, and SCRIPT KILL reaches it.
+
+use super::Actor;
+use super::transaction::{Grip, Program, Progress, Ran};
+use crate::base::ShardId;
+use crate::base::num::parse_i64;
+use crate::command::{CommandId, Looked, Run, flag};
+use crate::journal::Savepoint;
+use crate::keyspace::{Keyspace, Undo};
+use crate::resp::{Args, Proto, Reply};
+use crate::router::{Plan, ShardSet, plan};
+use crate::script::{self, Called, Host, Limits, LogLevel, Outcome, Script, ScriptFlags, Tick, Vm};
+use crate::session::commands::{LibraryChange, SessionRun};
+use crate::session::{Known, Node, Running, Sha, attention};
+use crate::shard::{Engine, Hold};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::*};
+
+/// What this shard keeps for scripts.
+#[derive(Default)]
+pub(super) struct Scripting {
+    /// None until the first script, and while one runs.
+    vm: Option<Box<Vm>>,
+    known: HashMap<Sha, Arc<Known>>,
+    flushed: u64,
+    /// Its memory as the others know it.
+    memory: usize,
+    /// A script that takes long, with what it holds.
+    suspended: Option<Box<Suspended>>,
+}
+
+/// What a script command calls.
+#[derive(Clone)]
+pub(super) struct Callee {
+    known: Arc<Known>,
+    /// A function's name; none for a script.
+    function: Option<Box<[u8]>>,
+    flags: Option<ScriptFlags>,
+    keys: usize,
+    read_only: bool,
+}
+
+/// A script under way: what it must not lose when it is put aside, and what it takes to undo it.
+pub(super) struct ScriptRun {
+    callee: Callee,
+    /// Holds every shard, so it cannot miss and is never undone.
+    holds_all: bool,
+    undo: Undo,
+    savepoints: Vec<Savepoint>,
+    published: usize,
+    wrote: bool,
+    /// Effects go to the journal (`redis.set_repl`).
+    journaled: bool,
+    /// What the run shows about its keys; None when there is nothing to learn.
+    lesson: Option<Lesson>,
+    started: u64,
+    /// The session's own, while the script has its own.
+    session_db: usize,
+    session_proto: Proto,
+    running: Option<Arc<Running>>,
+}
+
+/// Where the keys came from that a run has touched.
+#[derive(Default)]
+struct Lesson {
+    argv: u64,
+    /// Shards of keys that are no arguments.
+    strays: ShardSet,
+    roams: bool,
+}
+
+/// A script that takes long, between two of its turns.
+pub(super) struct Suspended {
+    pub(super) grip: Grip<'static>,
+    pub(super) hold: Option<Arc<Hold>>,
+    pub(super) unit: u64,
+    /// Its session; one that stands for it when the client has gone.
+    pub(super) key: usize,
+    pub(super) client: u64,
+    pub(super) program: Program,
+    pub(super) progress: Progress,
+    pub(super) out: Vec<u8>,
+}
+
+/// How one turn of a script ended.
+pub(super) enum Scripted {
+    Done,
+    Paused(Box<ScriptRun>),
+    Missed,
+}
+
+/// Lua memory of one shard; a script that needs more fails.
+const LUA_MEMORY_MAX: usize = 512 << 20;
+/// How far `used_memory_vm_eval` may be behind, per shard.
+const MEMORY_STEP: usize = 16 << 10;
+/// A library that takes longer to load is refused.
+const LOAD_MICROS_MAX: f64 = 500_000.0;
+
+impl Actor {
+    /// EVAL and its relatives, outside MULTI.
+    pub(super) fn script_command(&mut self, key: usize, id: CommandId, args: Args<'_>) {
+        let callee = match self.callee(id, args) {
+            Ok(callee) => callee,
+            Err(line) => {
+                self.node.errors.count(&line);
+                self.tally().error_replies.add(1);
+                self.answer(key, |out, proto| Reply::new(out, proto).error_bytes(&line));
+                return self.count(key, id, args, false);
+            }
+        };
+        let shards = self.foretold(&callee, args);
+        self.run_alone_or_hold(key, id, args, shards, Some(callee));
+    }
+
+    /// FUNCTION LOAD and its relatives: one place in the journal orders them, the first shard's.
+    pub(super) fn libraries_command(&mut self, key: usize, id: CommandId, args: Args<'_>) {
+        let mut first = ShardSet::default();
+        first.insert(0);
+        self.run_alone_or_hold(key, id, args, first, None);
+    }
+
+    fn run_alone_or_hold(
+        &mut self,
+        key: usize,
+        id: CommandId,
+        args: Args<'_>,
+        mut shards: ShardSet,
+        callee: Option<Callee>,
+    ) {
+        let program = Program::of_one(&self.sessions[key], id, args, callee);
+        if shards.as_slice().is_empty() {
+            shards.insert(self.me);
+        }
+        if shards.single() == Some(self.me) && !self.sessions[key].unpushed && self.local_ready() {
+            self.exec_here(key, program);
+        } else {
+            self.hold_program(key, shards, program);
+        }
+    }
+
+    /// The shards a script is believed to touch.
+    fn foretold(&self, callee: &Callee, args: Args<'_>) -> ShardSet {
+        let placement = &self.node.placement;
+        let mut shards = ShardSet::default();
+        if placement.shards() == 1 {
+            shards.insert(0);
+            return shards;
+        }
+        let Some(argv) = callee.known.profile.key_arguments() else {
+            return ShardSet::all(placement.shards());
+        };
+        foretell(&mut shards, argv, callee.keys, args, &self.node);
+        shards
+    }
+
+    /// What a script command calls, or the line of its error.
+    fn callee(&mut self, id: CommandId, args: Args<'_>) -> Result<Callee, Vec<u8>> {
+        let node = Arc::clone(&self.node);
+        let name = node.table.original_name(id);
+        let read_only = name.ends_with("_ro");
+        let not_found = || b"NOSCRIPT No matching script. Please use EVAL.".to_vec();
+        if name.starts_with("fcall") {
+            let libraries = node.scripts.libraries();
+            let Some(flags) = libraries.flags(args.at(1)) else { return Err(b"ERR Function not found".to_vec()) };
+            let keys = number_of_keys(args)?;
+            let (known, function) = (node.scripts.function(args.at(1)), Some(args.at(1).into()));
+            return Ok(Callee { known, function, flags: Some(flags), keys, read_only });
+        }
+        let by_sha = name.starts_with("evalsha");
+        if by_sha && args.at(1).len() != 40 {
+            return Err(not_found());
+        }
+        let keys = number_of_keys(args)?;
+        let sha = if by_sha { script::parse_sha(args.at(1)).ok_or_else(not_found)? } else { script::sha1(args.at(1)) };
+        if self.scripting.flushed != node.scripts.flushed() {
+            self.scripting.flushed = node.scripts.flushed();
+            self.scripting.known.clear();
+            if let Some(vm) = &mut self.scripting.vm {
+                vm.forget_all();
+            }
+        }
+        let known = match self.scripting.known.get(&sha) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let known = match node.scripts.find(&sha) {
+                    Some(known) => known,
+                    None if by_sha => return Err(not_found()),
+                    None => self.compile(args.at(1))?,
+                };
+                self.scripting.known.insert(sha, Arc::clone(&known));
+                known
+            }
+        };
+        let flags = known.script.as_ref().and_then(|script| script.flags());
+        Ok(Callee { known, function: None, flags, keys, read_only })
+    }
+
+    /// Puts a script into the cache.
+    fn compile(&mut self, body: &[u8]) -> Result<Arc<Known>, Vec<u8>> {
+        let error = |text: Vec<u8>| [b"ERR ", &text[..]].concat();
+        let script = Script::parse(body).map_err(error)?;
+        self.vm().compile(&script).map_err(error)?;
+        Ok(self.node.scripts.insert(script))
+    }
+
+    fn vm(&mut self) -> &mut Vm {
+        let make = || Box::new(Vm::new(Limits { memory: LUA_MEMORY_MAX }));
+        self.scripting.vm.get_or_insert_with(make)
+    }
+
+    /// SCRIPT LOAD, at home.
+    pub(super) fn load_script(&mut self, key: usize, id: CommandId, args: Args<'_>) {
+        let loaded = self.compile(args.at(2));
+        self.answer(key, |out, proto| match &loaded {
+            Ok(known) => {
+                let hex = known.script.as_ref().map(|script| script.hex().to_vec()).unwrap_or_default();
+                Reply::new(out, proto).bulk(&hex);
+            }
+            Err(line) => Reply::new(out, proto).error_bytes(line),
+        });
+        if let Err(line) = &loaded {
+            self.node.errors.count(line);
+            self.tally().error_replies.add(1);
+        }
+        self.count(key, id, args, loaded.is_ok());
+    }
+
+    /// FUNCTION LOAD, DELETE, FLUSH, RESTORE, with the first shard's keyspace in hand: the libraries
+    /// change, and the journal hears of it there.
+    pub(super) fn change_libraries(
+        &mut self,
+        key: usize,
+        what: LibraryChange,
+        args: Args<'_>,
+        engines: &mut [&mut Engine],
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let node = Arc::clone(&self.node);
+        let (ticks, start, per_micro) = (self.ticks, (self.ticks)(), node.facts.ticks_per_micro);
+        let mut expired = move || ((ticks)().wrapping_sub(start)) as f64 / per_micro > LOAD_MICROS_MAX;
+        let changed = crate::session::commands::change_libraries(&node.scripts, what, args, self.vm(), &mut expired);
+        let proto = self.sessions[key].proto;
+        match changed {
+            Ok(name) => {
+                for engine in engines.iter_mut().filter(|e| e.keyspace.shard == 0 && e.journaling) {
+                    engine.effects.effect(0, args.iter().collect::<Vec<_>>());
+                    engine.keyspace.stats.dirty += 1;
+                }
+                match name {
+                    Some(name) => Reply::new(out, proto).bulk(&name),
+                    None => Reply::new(out, proto).ok(),
+                }
+                true
+            }
+            Err(error) => {
+                self.write_error(key, error.line(), out);
+                false
+            }
+        }
+    }
+
+    /// Runs a script of a program, or goes on with it.
+    pub(super) fn run_script(
+        &mut self,
+        key: usize,
+        program: &Program,
+        number: usize,
+        engines: &mut [&mut Engine],
+        out: &mut Vec<u8>,
+        resumed: Option<Box<ScriptRun>>,
+    ) -> Scripted {
+        let (id, args) = &program.commands[number];
+        let (id, args) = (*id, args.as_args());
+        let goes_on = resumed.is_some();
+        let from = out.len();
+        let begun = match resumed {
+            Some(run) => Ok(run),
+            None => {
+                self.feed_line(key, args, false);
+                let callee = program.callee.clone().map_or_else(|| self.callee(id, args), Ok);
+                callee.and_then(|callee| self.begin_script(key, callee, args, program, engines))
+            }
+        };
+        let mut run = match begun {
+            Ok(run) => run,
+            Err(line) => {
+                self.write_error(key, &line, out);
+                self.count(key, id, args, false);
+                return Scripted::Done;
+            }
+        };
+        self.vm();
+        let Some(mut vm) = self.scripting.vm.take() else { unreachable!("made just now") };
+        let node = Arc::clone(&self.node);
+        let proto = run.session_proto;
+        let (function, script) = (run.callee.function.clone(), run.callee.known.script.clone());
+        let (rest, keys) = (args.from(3), run.callee.keys);
+        let mut host = Surroundings { actor: self, node: &node, key, args, engines, run: &mut run };
+        let outcome = match (goes_on, function, script) {
+            (true, ..) => vm.resume(&mut host, out),
+            (_, Some(name), _) => {
+                let libraries = node.scripts.libraries();
+                vm.call_function(&libraries, &name, rest, keys, proto, &mut host, out)
+            }
+            (_, None, Some(script)) => vm.run(&script, rest, keys, proto, &mut host, out),
+            (_, None, None) => unreachable!("what is called is a function or a script"),
+        };
+        self.scripting.vm = Some(vm);
+        match outcome {
+            Outcome::Paused => return Scripted::Paused(run),
+            Outcome::Abandoned => {
+                self.take_back(key, &mut run, engines);
+                return Scripted::Missed;
+            }
+            Outcome::Done { counted } => {
+                let ok = out.get(from) != Some(&b'-');
+                if !ok && !counted {
+                    let line = out[from + 1..].split(|b| *b == b'\r').next().unwrap_or_default().to_vec();
+                    self.node.errors.count(&line);
+                    self.tally().error_replies.add(1);
+                }
+                self.end_script(key, &mut run);
+                self.learn(&run, args, engines.len());
+                // The script's own time is all of it.
+                self.last_tick = run.started;
+                self.count(key, id, args, ok);
+            }
+        }
+        Scripted::Done
+    }
+
+    fn begin_script(
+        &mut self,
+        key: usize,
+        callee: Callee,
+        args: Args<'_>,
+        program: &Program,
+        engines: &[&mut Engine],
+    ) -> Result<Box<ScriptRun>, Vec<u8>> {
+        let started = self.last_tick;
+        let mut callee = callee;
+        if let Some(flags) = callee.flags {
+            let writes = !flags.contains(ScriptFlags::NO_WRITES);
+            if callee.read_only && writes {
+                return Err(b"ERR Can not execute a script with write flag using *_ro command.".to_vec());
+            }
+            if writes && attention_is_on(&self.node, attention::WRITE_ERROR) {
+                return Err(format!("MISCONF Errors writing to the AOF file: {}", self.node.journal_error()).into());
+            }
+            if writes && self.over_limit && !flags.contains(ScriptFlags::ALLOW_OOM) {
+                return Err(b"OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'".to_vec());
+            }
+            callee.read_only |= !writes;
+        }
+        let shards = self.node.shards() as usize;
+        let holds_all = engines.len() == shards;
+        let lesson = (holds_all && shards > 1 && callee.known.profile.is_open()).then(Lesson::default);
+        // A script in EXEC holds all: what came before it there could not be taken back.
+        debug_assert!(holds_all || !program.is_exec());
+        let savepoints = match holds_all {
+            true => Vec::new(),
+            false => engines.iter().map(|e| e.effects.savepoint()).collect(),
+        };
+        let session = &mut self.sessions[key];
+        let run = ScriptRun {
+            callee,
+            holds_all,
+            undo: Undo::default(),
+            savepoints,
+            published: self.publications.len(),
+            wrote: false,
+            journaled: true,
+            lesson,
+            started,
+            session_db: session.db,
+            session_proto: session.proto,
+            running: None,
+        };
+        Ok(Box::new(run))
+    }
+
+    /// The session is itself again.
+    fn end_script(&mut self, key: usize, run: &mut ScriptRun) {
+        let session = &mut self.sessions[key];
+        (session.db, session.proto) = (run.session_db, run.session_proto);
+        if let Some(running) = run.running.take()
+            && self.node.scripts.ends(&running)
+        {
+            self.node.attend(attention::BUSY, false);
+        }
+    }
+
+    /// Nothing of the run remains: it will begin again, holding all shards.
+    fn take_back(&mut self, key: usize, run: &mut ScriptRun, engines: &mut [&mut Engine]) {
+        for (engine, savepoint) in engines.iter_mut().zip(&run.savepoints) {
+            engine.effects.rollback(*savepoint);
+            engine.keyspace.events.clear();
+        }
+        let mut held: Vec<&mut Keyspace> = engines.iter_mut().map(|e| &mut e.keyspace).collect();
+        run.undo.restore(&self.node.placement, &mut held);
+        self.publications.truncate(run.published);
+        run.callee.known.profile.missed();
+        self.end_script(key, run);
+    }
+
+    /// Keeps count, and what the run has shown of its keys.
+    fn learn(&mut self, run: &ScriptRun, args: Args<'_>, held: usize) {
+        let profile = &run.callee.known.profile;
+        profile.calls.fetch_add(1, Relaxed);
+        let form = match (held, run.holds_all) {
+            (1, _) => &profile.one,
+            (_, false) => &profile.some,
+            (_, true) => &profile.all,
+        };
+        form.fetch_add(1, Relaxed);
+        let ticks = (self.ticks)().wrapping_sub(run.started);
+        profile.micros.fetch_add((ticks as f64 / self.node.facts.ticks_per_micro) as u64, Relaxed);
+        if let Some(lesson) = &run.lesson {
+            let mut shards = ShardSet::default();
+            let argv = lesson.argv | profile.key_arguments().unwrap_or(0);
+            foretell(&mut shards, argv, run.callee.keys, args, &self.node);
+            let known = lesson.strays.as_slice().iter().all(|s| shards.as_slice().contains(s));
+            profile.learn(lesson.argv, known && !lesson.roams);
+        }
+        if let Some(vm) = &self.scripting.vm {
+            let bytes = vm.memory();
+            if bytes.abs_diff(self.scripting.memory) > MEMORY_STEP {
+                self.scripting.memory = bytes;
+                self.node.scripts.note_memory(self.me, bytes);
+            }
+        }
+    }
+
+    /// A script goes on next turn, with what it holds.
+    pub(super) fn suspend(&mut self, it: Suspended) {
+        self.scripting.suspended = Some(Box::new(it));
+        self.turn_worked = true;
+    }
+
+    /// One more turn for the script that takes long.
+    pub(super) fn resume_script(&mut self) {
+        let Some(mut it) = self.scripting.suspended.take() else { return };
+        self.turn_worked = true;
+        if self.sessions.get(it.key).is_none_or(|s| s.id != it.client) {
+            // The client has gone. The script runs to its end all the same, as in Redis.
+            it.key = self.stand_in(it.client, it.program.db());
+            it.program.is_orphan = true;
+        }
+        let Suspended { mut grip, hold, unit, key, client, program, progress, mut out } = *it;
+        let engines = &mut grip.engines();
+        let ran = self.run_program(key, &program, unit, hold.as_deref(), engines, &mut out, Some(progress));
+        if let Ran::Paused(progress) = ran {
+            return self.suspend(Suspended { grip, hold, unit, key, client, program, progress, out });
+        }
+        self.give_back(grip);
+        match ran {
+            _ if program.is_orphan => self.dismiss(key),
+            Ran::Missed => self.hold_program(key, ShardSet::all(self.node.shards()), program),
+            _ => self.answer_program(key, &program, &out),
+        }
+    }
+
+    /// Whether a script is in the middle of its run on this thread.
+    pub(super) fn has_suspended(&self) -> bool {
+        self.scripting.suspended.is_some()
+    }
+
+    /// What a command hears that needs what a long script has.
+    pub(super) fn busy_line(&self, id: CommandId, args: Args<'_>) -> Option<&'static str> {
+        let (node, scripts) = (&self.node, &self.node.scripts);
+        let spec = node.table.spec(id);
+        if matches!(spec.run, Run::Script) && self.has_suspended() {
+            return scripts.busy(None);
+        }
+        match plan(spec, args, &node.placement) {
+            Ok(Plan::One(shard)) => scripts.busy(Some(&[shard])),
+            Ok(Plan::Split(shards) | Plan::Hold(shards)) => scripts.busy(Some(shards.as_slice())),
+            _ => scripts.busy(None),
+        }
+    }
+
+    /// A line for MONITOR of what a script does, or of the script itself.
+    fn feed_line(&mut self, key: usize, args: Args<'_>, inner: bool) {
+        if attention_is_on(&self.node, attention::MONITOR) {
+            self.show_line(key, args, inner.then_some("lua"));
+        }
+    }
+}
+
+fn attention_is_on(node: &Node, bit: u32) -> bool {
+    node.attention() & bit != 0
+}
+
+/// The shards of KEYS, and of those of ARGV that are keys.
+fn foretell(shards: &mut ShardSet, argv: u64, keys: usize, args: Args<'_>, node: &Node) {
+    for (at, arg) in args.from(3).iter().enumerate() {
+        let learned = at >= keys && at - keys < 64 && argv >> (at - keys) & 1 == 1;
+        if at < keys || learned {
+            shards.insert(node.placement.shard(arg));
+        }
+    }
+}
+
+/// `numkeys`, the third argument of all these commands.
+fn number_of_keys(args: Args<'_>) -> Result<usize, Vec<u8>> {
+    let keys = parse_i64(args.at(2)).ok_or(&b"ERR value is not an integer or out of range"[..])?;
+    if keys > args.len() as i64 - 3 {
+        return Err(b"ERR Number of keys can't be greater than number of args".to_vec());
+    }
+    usize::try_from(keys).map_err(|_| b"ERR Number of keys can't be negative".to_vec())
+}
+
+/// What a script finds around it.
+struct Surroundings<'a, 'e> {
+    actor: &'a mut Actor,
+    node: &'a Node,
+    key: usize,
+    /// The command that called it.
+    args: Args<'a>,
+    engines: &'a mut [&'e mut Engine],
+    run: &'a mut ScriptRun,
+}
+
+impl Surroundings<'_, '_> {
+    /// Whether the script may run this command; the line of the error if not.
+    fn refusal(&self, id: CommandId, args: Args<'_>) -> Option<String> {
+        let spec = self.node.table.spec(id);
+        if !spec.arity_fits(args.len()) {
+            return Some("ERR Wrong number of args calling Redis command from script".into());
+        }
+        if spec.has(flag::NOSCRIPT) || matches!(spec.run, Run::Script | Run::Container) {
+            return Some("ERR This Redis command is not allowed from script".into());
+        }
+        if spec.has(flag::WRITE) {
+            if self.run.callee.read_only {
+                return Some("ERR Write commands are not allowed from read-only scripts.".into());
+            }
+            if attention_is_on(self.node, attention::WRITE_ERROR) {
+                return Some(format!("MISCONF Errors writing to the AOF file: {}", self.node.journal_error()));
+            }
+        }
+        None
+    }
+
+    fn holds(&self, shard: ShardId) -> bool {
+        self.engines.iter().any(|e| e.keyspace.shard == shard)
+    }
+
+    /// Whether a run that may miss can do this and be taken back.
+    fn is_within_reach(&mut self, id: CommandId, args: Args<'_>) -> bool {
+        let (node, spec) = (self.node, self.node.table.spec(id));
+        match spec.run {
+            Run::Keys(_) | Run::Split(..) => {}
+            Run::Session => {
+                return !matches!(node.session_run(id), Some(SessionRun::Threads(..) | SessionRun::Merge(_)));
+            }
+            _ => return false,
+        }
+        let elsewhere = matches!(spec.name, "move" | "copy") || spec.hidden_keys.is_some_and(|of| of(args).anywhere);
+        let (mut near, write, db) = (!elsewhere, spec.has(flag::WRITE), self.actor.sessions[self.key].db);
+        // Keys that cannot be told are refused by the handler.
+        let _ = spec.each_key(args, |at, _| {
+            let shard = node.placement.shard(args.at(at));
+            let engine = self.engines.iter().find(|e| e.keyspace.shard == shard);
+            near &= match engine {
+                Some(engine) if write => {
+                    self.run.undo.save(&engine.keyspace, &node.placement, db, args.at(at)).is_ok()
+                }
+                held => held.is_some(),
+            };
+        });
+        near
+    }
+
+    /// Notes where the keys of a command came from.
+    fn note_keys(&mut self, id: CommandId, args: Args<'_>) {
+        let Some(mut lesson) = self.run.lesson.take() else { return };
+        let spec = self.node.table.spec(id);
+        let (calling, keys) = (self.args.from(3), self.run.callee.keys);
+        lesson.roams |= matches!(spec.run, Run::Every(..) | Run::Cursor(_))
+            || spec.hidden_keys.is_some_and(|of| of(args).anywhere);
+        let _ = spec.each_key(args, |at, _| {
+            let name = args.at(at);
+            match calling.iter().position(|arg| arg == name) {
+                Some(at) if at < keys => {}
+                Some(at) if at - keys < 64 => lesson.argv |= 1 << (at - keys),
+                _ => lesson.strays.insert(self.node.placement.shard(name)),
+            }
+        });
+        self.run.lesson = Some(lesson);
+    }
+}
+
+impl Host for Surroundings<'_, '_> {
+    fn call(&mut self, args: Args<'_>, proto: Proto, out: &mut Vec<u8>) -> Called {
+        let node = self.node;
+        let id = match node.table.look_up(args.at(0), args.get(1)) {
+            Looked::Found(id) => id,
+            _ => {
+                self.count_error(out, proto, "ERR Unknown Redis command called from script");
+                return Called::Replied;
+            }
+        };
+        if let Some(line) = self.refusal(id, args) {
+            self.count_error(out, proto, &line);
+            return Called::Replied;
+        }
+        if !self.run.holds_all && !self.is_within_reach(id, args) {
+            return Called::Abandon;
+        }
+        if self.run.lesson.is_some() {
+            self.note_keys(id, args);
+        }
+        let write = node.table.spec(id).has(flag::WRITE);
+        let actor = &mut *self.actor;
+        actor.sessions[self.key].proto = proto;
+        actor.feed_line(self.key, args, true);
+        let flags = self.run.callee.flags.unwrap_or_default();
+        // Once it has written it is let through to its end.
+        let lets_through = self.run.wrote || flags.contains(ScriptFlags::ALLOW_OOM);
+        let over_limit = actor.over_limit;
+        actor.over_limit &= !lets_through;
+        let silenced = (!self.run.journaled).then(|| self.engines[0].effects.savepoint());
+        actor.run_in_program(self.key, true, id, args, self.engines, out);
+        if let Some(savepoint) = silenced {
+            self.engines[0].effects.rollback(savepoint);
+        }
+        actor.over_limit = over_limit;
+        if write && !self.run.wrote {
+            self.run.wrote = true;
+            if let Some(running) = &self.run.running {
+                running.wrote.store(true, Release);
+            }
+        }
+        Called::Replied
+    }
+
+    fn log(&mut self, level: LogLevel, text: &[u8]) {
+        let text = String::from_utf8_lossy(text);
+        match level {
+            LogLevel::Debug => tracing::trace!("{text}"),
+            LogLevel::Verbose => tracing::debug!("{text}"),
+            LogLevel::Notice => tracing::info!("{text}"),
+            LogLevel::Warning => tracing::warn!("{text}"),
+        }
+    }
+
+    fn set_repl(&mut self, flags: u32) {
+        self.run.journaled = flags & script::REPL_AOF != 0;
+    }
+
+    fn acl_check(&mut self, args: Args<'_>) -> Option<bool> {
+        // There is one user, who may do everything.
+        matches!(self.node.table.look_up(args.at(0), args.get(1)), Looked::Found(_)).then_some(true)
+    }
+
+    fn tick(&mut self) -> Tick {
+        if let Some(running) = &self.run.running {
+            if running.killed.load(Acquire) {
+                let by = match running.function {
+                    Some(_) => "Script killed by user with FUNCTION KILL.",
+                    None => "Script killed by user with SCRIPT KILL.",
+                };
+                tracing::info!("{by}");
+                return Tick::Kill(by);
+            }
+            return Tick::Pause;
+        }
+        let threshold = self.actor.settings.busy_reply_threshold;
+        let ticks = (self.actor.ticks)().wrapping_sub(self.run.started);
+        let millis = (ticks as f64 / self.node.facts.ticks_per_micro / 1000.0) as i64;
+        if threshold <= 0 || millis < threshold {
+            return Tick::Go;
+        }
+        tracing::warn!(
+            "Slow script detected: still in execution after {millis} milliseconds. You can try killing the script using the {} command. Script name is: {}.",
+            if self.run.callee.function.is_some() { "FUNCTION KILL" } else { "SCRIPT KILL" },
+            self.name(),
+        );
+        let running = Arc::new(Running {
+            function: self.run.callee.function.as_ref().map(|name| name.to_vec()),
+            command: self.args.iter().map(<[u8]>::to_vec).collect(),
+            started: self.actor.now_micros / 1000,
+            shards: self.engines.iter().map(|e| e.keyspace.shard).collect(),
+            wrote: AtomicBool::new(self.run.wrote),
+            killed: AtomicBool::new(false),
+        });
+        self.node.scripts.begins(Arc::clone(&running));
+        self.run.running = Some(running);
+        self.node.attend(attention::BUSY, true);
+        Tick::Pause
+    }
+}
+
+impl Surroundings<'_, '_> {
+    fn count_error(&mut self, out: &mut Vec<u8>, proto: Proto, line: &str) {
+        self.node.errors.count(line.as_bytes());
+        self.actor.tally().error_replies.add(1);
+        Reply::new(out, proto).error(line);
+    }
+
+    fn name(&self) -> String {
+        match (&self.run.callee.function, &self.run.callee.known.script) {
+            (Some(name), _) => String::from_utf8_lossy(name).into_owned(),
+            (None, Some(script)) => String::from_utf8_lossy(script.hex()).into_owned(),
+            (None, None) => String::new(),
+        }
+    }
+}

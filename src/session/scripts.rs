@@ -1,0 +1,306 @@
+//! Scripts and functions as the whole process knows them: the cache that EVALSHA looks into, the
+//! libraries, what was learned about the keys each script touches, and the scripts that take long.
+//!
+//! A shard keeps what it has seen (`actor::script`) and asks here only for what it has not, or when
+//! `flushed` or `libraries_version` say that something has changed; so the locks are on no script's
+//! ordinary path.
+
+use crate::base::{Millis, ShardId};
+use crate::script::{Libraries, Script};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::*};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+
+pub type Sha = [u8; 20];
+
+/// A script, or a function, with what was learned about it.
+pub struct Known {
+    /// None for a function.
+    pub script: Option<Arc<Script>>,
+    pub profile: Profile,
+}
+
+/// Which keys a script touches, as far as its runs have shown. A guess: a run that touches others
+/// begins again with all shards, so a wrong guess costs time and nothing else.
+#[derive(Default)]
+pub struct Profile {
+    state: AtomicU8,
+    /// Arguments that are keys: bit `i` for ARGV[i + 1].
+    argv: AtomicU64,
+    pub calls: AtomicU64,
+    /// Runs on one shard, on several, on all of several.
+    pub one: AtomicU64,
+    pub some: AtomicU64,
+    pub all: AtomicU64,
+    /// Runs that were undone and begun again with all shards.
+    pub repeated: AtomicU64,
+    pub micros: AtomicU64,
+}
+
+/// No run has been seen.
+const UNKNOWN: u8 = 0;
+/// The keys are KEYS, the arguments in `argv`, and others on the same shards.
+const FOLLOWS: u8 = 1;
+/// Anything.
+const ROAMS: u8 = 2;
+
+impl Profile {
+    /// The arguments that are keys; none when the script must have all shards.
+    pub fn key_arguments(&self) -> Option<u64> {
+        (self.state.load(Relaxed) == FOLLOWS).then(|| self.argv.load(Relaxed))
+    }
+
+    /// Whether a run is to be watched, to learn from it.
+    pub fn is_open(&self) -> bool {
+        self.state.load(Relaxed) != ROAMS
+    }
+
+    /// A run on all shards has shown which arguments are keys, and whether with them every key could
+    /// have been foretold.
+    pub fn learn(&self, argv: u64, foretold: bool) {
+        self.argv.fetch_or(argv, Relaxed);
+        let state = if foretold { FOLLOWS } else { ROAMS };
+        // Who roams once roams until SCRIPT FLUSH.
+        self.state.fetch_max(state, Relaxed);
+    }
+
+    /// A run touched a shard it did not hold.
+    pub fn missed(&self) {
+        let missed = self.repeated.fetch_add(1, Relaxed) + 1;
+        if missed >= 2 && missed * 16 > self.calls.load(Relaxed) {
+            self.state.store(ROAMS, Relaxed);
+        }
+    }
+
+    /// How it is run, for people.
+    pub fn form(&self) -> &'static str {
+        match self.state.load(Relaxed) {
+            UNKNOWN => "unknown",
+            FOLLOWS if self.argv.load(Relaxed) == 0 => "declared",
+            FOLLOWS => "learned",
+            _ => "roams",
+        }
+    }
+}
+
+/// A script that takes longer than `busy-reply-threshold`.
+pub struct Running {
+    /// The function's name; none for EVAL.
+    pub function: Option<Vec<u8>>,
+    /// The command that called it.
+    pub command: Vec<Vec<u8>>,
+    pub started: Millis,
+    /// The shards nobody else can use.
+    pub shards: Vec<ShardId>,
+    /// It has changed something, so it cannot be killed.
+    pub wrote: AtomicBool,
+    pub killed: AtomicBool,
+}
+
+#[derive(Default)]
+pub struct Scripts {
+    cache: RwLock<HashMap<Sha, Arc<Known>>>,
+    flushed: AtomicU64,
+    libraries: RwLock<Arc<Libraries>>,
+    libraries_version: AtomicU64,
+    functions: RwLock<HashMap<Box<[u8]>, Arc<Known>>>,
+    running: Mutex<Vec<Arc<Running>>>,
+    /// Bytes of Lua memory, per shard.
+    memory: Mutex<Vec<usize>>,
+}
+
+/// Which kill was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kill {
+    Script,
+    Function,
+}
+
+pub const BUSY_SCRIPT: &str =
+    "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
+pub const BUSY_FUNCTION: &str =
+    "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.";
+
+impl Scripts {
+    pub fn find(&self, sha: &Sha) -> Option<Arc<Known>> {
+        self.cache.read().unwrap_or_else(|e| e.into_inner()).get(sha).cloned()
+    }
+
+    /// Puts a script into the cache, unless it is there.
+    pub fn insert(&self, script: Script) -> Arc<Known> {
+        let mut cache = self.cache.write().unwrap_or_else(|e| e.into_inner());
+        let sha = *script.sha();
+        let make = || Arc::new(Known { script: Some(Arc::new(script)), profile: Profile::default() });
+        Arc::clone(cache.entry(sha).or_insert_with(make))
+    }
+
+    /// SCRIPT FLUSH.
+    pub fn flush(&self) {
+        self.cache.write().unwrap_or_else(|e| e.into_inner()).clear();
+        self.flushed.fetch_add(1, Release);
+    }
+
+    /// How often the cache was emptied: a shard forgets its own when this changes.
+    pub fn flushed(&self) -> u64 {
+        self.flushed.load(Acquire)
+    }
+
+    /// How many scripts are cached, and the bytes they take.
+    pub fn counts(&self) -> (usize, usize) {
+        let cache = self.cache.read().unwrap_or_else(|e| e.into_inner());
+        let bytes = |known: &Arc<Known>| known.script.as_ref().map_or(0, |s| s.body().len()) + size_of::<Known>();
+        (cache.len(), cache.values().map(bytes).sum())
+    }
+
+    /// Every script and function that was called, by its name.
+    pub fn profiles(&self) -> Vec<(String, Arc<Known>)> {
+        let cache = self.cache.read().unwrap_or_else(|e| e.into_inner());
+        let hex = |known: &Arc<Known>| match &known.script {
+            Some(script) => String::from_utf8_lossy(script.hex()).into_owned(),
+            None => String::new(),
+        };
+        let mut all: Vec<_> = cache.values().map(|known| (hex(known), Arc::clone(known))).collect();
+        let functions = self.functions.read().unwrap_or_else(|e| e.into_inner());
+        let name = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+        all.extend(functions.iter().map(|(f, known)| (name(f), Arc::clone(known))));
+        all.retain(|(_, known)| known.profile.calls.load(Relaxed) > 0);
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+
+    pub fn libraries(&self) -> Arc<Libraries> {
+        Arc::clone(&self.libraries.read().unwrap_or_else(|e| e.into_inner()))
+    }
+
+    /// Changes whenever the libraries do.
+    pub fn libraries_version(&self) -> u64 {
+        self.libraries_version.load(Acquire)
+    }
+
+    /// Replaces the libraries by a changed copy; one change at a time.
+    pub fn change_libraries<T, E>(
+        &self,
+        change: impl FnOnce(&mut Libraries) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut current = self.libraries.write().unwrap_or_else(|e| e.into_inner());
+        let mut changed = Libraries::clone(&current);
+        let done = change(&mut changed)?;
+        *current = Arc::new(changed);
+        self.functions.write().unwrap_or_else(|e| e.into_inner()).clear();
+        self.libraries_version.fetch_add(1, Release);
+        Ok(done)
+    }
+
+    /// What is known about a function.
+    pub fn function(&self, name: &[u8]) -> Arc<Known> {
+        let name = name.to_ascii_lowercase().into_boxed_slice();
+        let mut functions = self.functions.write().unwrap_or_else(|e| e.into_inner());
+        let make = || Arc::new(Known { script: None, profile: Profile::default() });
+        Arc::clone(functions.entry(name).or_insert_with(make))
+    }
+
+    fn running(&self) -> MutexGuard<'_, Vec<Arc<Running>>> {
+        self.running.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// A script turns out to take long.
+    pub fn begins(&self, running: Arc<Running>) {
+        self.running().push(running);
+    }
+
+    /// It has ended. False while others go on.
+    pub fn ends(&self, ended: &Arc<Running>) -> bool {
+        let mut running = self.running();
+        running.retain(|other| !Arc::ptr_eq(other, ended));
+        running.is_empty()
+    }
+
+    /// What a client hears whose command concerns these shards (all of them: none given), while a long
+    /// script has one of them.
+    pub fn busy(&self, shards: Option<&[ShardId]>) -> Option<&'static str> {
+        let running = self.running();
+        let concerned = |r: &&Arc<Running>| shards.is_none_or(|of| of.iter().any(|s| r.shards.contains(s)));
+        let text = |r: &Arc<Running>| if r.function.is_some() { BUSY_FUNCTION } else { BUSY_SCRIPT };
+        running.iter().find(concerned).map(text)
+    }
+
+    /// The function that runs, or the script, for FUNCTION STATS.
+    pub fn slow(&self) -> Option<Arc<Running>> {
+        self.running().first().cloned()
+    }
+
+    /// SCRIPT KILL and FUNCTION KILL.
+    pub fn kill(&self, kill: Kill) -> Result<(), &'static str> {
+        let running = self.running();
+        if running.is_empty() {
+            return Err("NOTBUSY No scripts in execution right now.");
+        }
+        let killable: Vec<_> = running.iter().filter(|r| !r.wrote.load(Acquire)).collect();
+        if killable.is_empty() {
+            return Err(
+                "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.",
+            );
+        }
+        let meant = |r: &&&Arc<Running>| r.function.is_some() == (kill == Kill::Function);
+        if !killable.iter().any(|r| meant(&r)) {
+            return Err(if kill == Kill::Script { BUSY_FUNCTION } else { BUSY_SCRIPT });
+        }
+        killable.iter().filter(meant).for_each(|r| r.killed.store(true, Release));
+        Ok(())
+    }
+
+    /// A shard tells how much memory its Lua takes.
+    pub fn note_memory(&self, shard: ShardId, bytes: usize) {
+        let mut memory = self.memory.lock().unwrap_or_else(|e| e.into_inner());
+        if memory.len() <= shard as usize {
+            memory.resize(shard as usize + 1, 0);
+        }
+        memory[shard as usize] = bytes;
+    }
+
+    pub fn memory(&self) -> usize {
+        self.memory.lock().unwrap_or_else(|e| e.into_inner()).iter().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_that_misses_again_and_again_is_said_to_roam() {
+        let profile = Profile::default();
+        assert!(profile.key_arguments().is_none() && profile.is_open());
+        profile.learn(0b100, true);
+        assert_eq!(profile.key_arguments(), Some(0b100));
+        profile.calls.store(100, Relaxed);
+        (0..6).for_each(|_| profile.missed());
+        assert_eq!(profile.form(), "learned");
+        profile.missed();
+        assert_eq!((profile.form(), profile.is_open()), ("roams", false));
+        profile.learn(0, true);
+        assert_eq!(profile.form(), "roams");
+    }
+
+    #[test]
+    fn only_what_has_not_written_is_killed() {
+        let scripts = Scripts::default();
+        assert!(scripts.kill(Kill::Script).unwrap_err().starts_with("NOTBUSY"));
+        let running = Arc::new(Running {
+            function: None,
+            command: Vec::new(),
+            started: 0,
+            shards: vec![1],
+            wrote: AtomicBool::new(true),
+            killed: AtomicBool::new(false),
+        });
+        scripts.begins(Arc::clone(&running));
+        assert_eq!(scripts.busy(Some(&[0])), None);
+        assert_eq!(scripts.busy(None), Some(BUSY_SCRIPT));
+        assert!(scripts.kill(Kill::Script).unwrap_err().starts_with("UNKILLABLE"));
+        running.wrote.store(false, Release);
+        assert_eq!(scripts.kill(Kill::Function), Err(BUSY_SCRIPT));
+        assert_eq!(scripts.kill(Kill::Script), Ok(()));
+        assert!(running.killed.load(Acquire) && scripts.ends(&running));
+    }
+}
