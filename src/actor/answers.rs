@@ -2,7 +2,6 @@
 
 use super::Actor;
 use super::inbox::ABORTED;
-use super::transaction::OpenHold;
 use crate::session::state;
 use crate::shard::{Item, Kind, Parcel, ReplyTo};
 use std::sync::Arc;
@@ -159,7 +158,8 @@ impl Actor {
     pub(super) fn run_ready_holds(&mut self) {
         let mut at = 0;
         while at < self.holds.len() {
-            if OpenHold::is_ready(&self.holds[at]) {
+            // A script in the middle of its run has this thread's Lua.
+            if self.holds[at].is_ready() && !(self.has_suspended() && self.holds[at].runs_scripts(&self.node)) {
                 self.turn_worked = true;
                 let open = self.holds.swap_remove(at);
                 self.run_hold(open);

@@ -250,6 +250,9 @@ impl Actor {
             return self.dispatch_waiting(key, id, args);
         }
         let spec = self.node.table.spec(id);
+        if matches!(spec.run, Run::Script) {
+            return self.script_command(key, id, args);
+        }
         let plan = match router::plan(spec, args, &self.node.placement) {
             Ok(plan) => plan,
             Err(_) => {
@@ -453,6 +456,13 @@ impl Actor {
             self.refuse(key, id, &format!("MISCONF Errors writing to the AOF file: {reason}"));
             return Taken::Yes;
         }
+        if attention & attention::BUSY != 0
+            && !spec.has(flag::ALLOW_BUSY)
+            && let Some(line) = self.busy_line(id, args)
+        {
+            self.refuse(key, id, line);
+            return Taken::Yes;
+        }
         if let Some(line) = self.refusal_of_subscriber(key, id) {
             self.refuse(key, id, &line);
             return Taken::Yes;
@@ -499,6 +509,8 @@ impl Actor {
             }
             Some(SessionRun::Threads(..)) => self.ask_threads(key, id, args),
             Some(SessionRun::Transaction) => self.transaction_command(key, id, args),
+            Some(SessionRun::LoadScript) => self.load_script(key, id, args),
+            Some(SessionRun::Libraries(_)) => self.libraries_command(key, id, args),
             Some(SessionRun::Publish(subject)) => self.publish(key, id, subject, args),
             Some(run @ (SessionRun::Subscribe(_) | SessionRun::Unsubscribe(_))) => {
                 self.subscription_command(key, id, run, args)
@@ -533,7 +545,7 @@ impl Actor {
     }
 
     /// The error of a session command that ran.
-    fn write_error(&self, key: usize, line: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn write_error(&self, key: usize, line: &[u8], out: &mut Vec<u8>) {
         self.node.errors.count(line);
         self.tally().error_replies.add(1);
         Reply::new(out, self.sessions[key].proto).error_bytes(line);

@@ -20,7 +20,7 @@
 
 use super::Actor;
 use super::transaction::{Grip, Program, Progress, Ran};
-use crate::base::ShardId;
+use crate::base::limits::LUA_MEMORY_MAX;
 use crate::base::num::parse_i64;
 use crate::command::{CommandId, Looked, Run, flag};
 use crate::journal::Savepoint;
@@ -108,8 +108,6 @@ pub(super) enum Scripted {
     Missed,
 }
 
-/// Lua memory of one shard; a script that needs more fails.
-const LUA_MEMORY_MAX: usize = 512 << 20;
 /// How far `used_memory_vm_eval` may be behind, per shard.
 const MEMORY_STEP: usize = 16 << 10;
 /// A library that takes longer to load is refused.
@@ -297,7 +295,7 @@ impl Actor {
             None => {
                 self.feed_line(key, args, false);
                 let callee = program.callee.clone().map_or_else(|| self.callee(id, args), Ok);
-                callee.and_then(|callee| self.begin_script(key, callee, args, program, engines))
+                callee.and_then(|callee| self.begin_script(key, callee, program, engines))
             }
         };
         let mut run = match begun {
@@ -351,13 +349,11 @@ impl Actor {
     fn begin_script(
         &mut self,
         key: usize,
-        callee: Callee,
-        args: Args<'_>,
+        mut callee: Callee,
         program: &Program,
         engines: &[&mut Engine],
     ) -> Result<Box<ScriptRun>, Vec<u8>> {
         let started = self.last_tick;
-        let mut callee = callee;
         if let Some(flags) = callee.flags {
             let writes = !flags.contains(ScriptFlags::NO_WRITES);
             if callee.read_only && writes {
@@ -559,10 +555,6 @@ impl Surroundings<'_, '_> {
             }
         }
         None
-    }
-
-    fn holds(&self, shard: ShardId) -> bool {
-        self.engines.iter().any(|e| e.keyspace.shard == shard)
     }
 
     /// Whether a run that may miss can do this and be taken back.

@@ -37,6 +37,11 @@ impl OpenHold {
     pub(super) fn is_ready(&self) -> bool {
         self.hold.is_complete()
     }
+
+    pub(super) fn runs_scripts(&self, node: &Node) -> bool {
+        let is_script = |id: CommandId| matches!(node.table.spec(id).run, Run::Script);
+        matches!(&self.what, Held::Program(program) if program.commands.iter().any(|(id, _)| is_script(*id)))
+    }
 }
 
 /// What runs while keyspaces are held.

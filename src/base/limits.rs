@@ -24,5 +24,8 @@ pub const RECV_BUFFERS: u16 = 64;
 /// Parcels a shard may have on their way to one other shard; beyond it the shard stops reading.
 pub const PARCELS_IN_FLIGHT_MAX: usize = 1024;
 
+/// Lua memory of one shard; a script that needs more fails.
+pub const LUA_MEMORY_MAX: usize = 512 << 20;
+
 const _: () = assert!(SHARDS_MAX <= u16::MAX as usize);
 const _: () = assert!(RECV_BUFFERS.is_power_of_two());

@@ -138,6 +138,16 @@ const SCRIPT: &[CommandSpec] = &[
         tips: ALL_NODES,
         ..OF_SCRIPT
     },
+    // Ringdove's own.
+    CommandSpec {
+        name: "stats",
+        arity: 2,
+        flags: flag::NOSCRIPT,
+        complexity: "O(N) where N is the number of scripts and functions",
+        summary: "On how many shards each script and function was run, and how long that took",
+        tips: &["nondeterministic_output"],
+        ..OF_SCRIPT
+    },
 ];
 
 const OF_SCRIPT: CommandSpec = CommandSpec {

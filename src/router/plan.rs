@@ -84,8 +84,7 @@ pub fn plan(spec: &CommandSpec, args: Args<'_>, placement: &Placement) -> Result
     })
 }
 
-/// The shards of a command's declared keys.
-pub fn shards_of(spec: &CommandSpec, args: Args<'_>, placement: &Placement) -> Result<ShardSet, KeysError> {
+fn shards_of(spec: &CommandSpec, args: Args<'_>, placement: &Placement) -> Result<ShardSet, KeysError> {
     let mut shards = ShardSet::default();
     spec.each_key(args, |at, _| shards.insert(placement.shard(args.at(at))))?;
     Ok(shards)

@@ -14,5 +14,5 @@ mod vm;
 
 pub use host::{Called, Host, LogLevel, REPL_ALL, REPL_AOF, REPL_NONE, REPL_SLAVE, Tick};
 pub use libraries::{Function, Libraries, Library, RestorePolicy};
-pub use source::{Script, ScriptFlags, sha1_hex};
+pub use source::{Script, ScriptFlags, parse_sha, sha1, sha1_hex};
 pub use vm::{Limits, Outcome, Vm};

@@ -84,6 +84,25 @@ impl Script {
     }
 }
 
+/// The SHA1 of a script's body.
+pub fn sha1(body: &[u8]) -> [u8; 20] {
+    Sha1::digest(body).into()
+}
+
+/// A SHA1 as clients write it, in either case.
+pub fn parse_sha(hex: &[u8]) -> Option<[u8; 20]> {
+    let digit = |b: u8| (b as char).to_digit(16).map(|d| d as u8);
+    let (pairs, []) = hex.as_chunks::<2>() else { return None };
+    let mut sha = [0; 20];
+    if pairs.len() != sha.len() {
+        return None;
+    }
+    for (byte, [high, low]) in sha.iter_mut().zip(pairs) {
+        *byte = digit(*high)? << 4 | digit(*low)?;
+    }
+    Some(sha)
+}
+
 /// The SHA1 of a script's body as clients write it.
 pub fn sha1_hex(body: &[u8]) -> [u8; 40] {
     hex(&Sha1::digest(body).into())

@@ -11,6 +11,7 @@
 //! may load what any other number wrote. Called once by boot; a key whose time has passed is removed
 //! here too, with a DEL in the journal, because later effects take it for gone.
 
+use crate::base::limits::LUA_MEMORY_MAX;
 use crate::base::{Millis, ShardId};
 use crate::bridge::Owner;
 use crate::command::{ClientView, CommandId, CommandTable, Looked, Run};
@@ -21,7 +22,9 @@ use crate::journal::{FileInfo, FileType, StepFailed};
 use crate::keyspace::Placement;
 use crate::resp::{Args, Proto};
 use crate::router::{self, Plan};
-use crate::session::Node;
+use crate::script::{Limits, Vm};
+use crate::session::commands::{self, LibraryChange, SessionRun};
+use crate::session::{Node, Scripts};
 use crate::shard::{Engine, Env, ErrorCounts, Job, Tally, run_held, run_job};
 use std::io::{self, Read};
 use std::sync::atomic::Ordering::Release;
@@ -80,7 +83,7 @@ pub fn recover(
     }
     node.loading.store(true, Release);
     let engines = owners.iter_mut().filter_map(Owner::get).collect();
-    let mut loader = Loader::new(engines, &node.placement, &node.table, &settings, now);
+    let mut loader = Loader::new(engines, &node.placement, &node.table, &node.scripts, &settings, now);
     let opened = open(&mut loader, &settings, salt);
     node.loading.store(false, Release);
     opened.map(Some)
@@ -222,6 +225,9 @@ struct Loader<'a> {
     engines: Vec<&'a mut Engine>,
     placement: &'a Placement,
     table: &'a CommandTable,
+    scripts: &'a Scripts,
+    /// For FUNCTION LOAD; made when the first comes.
+    vm: Option<Vm>,
     /// Under their own names: `rename-command` does not reach what is in the files.
     names: CommandTable,
     settings: &'a Settings,
@@ -241,13 +247,15 @@ impl<'a> Loader<'a> {
         engines: Vec<&'a mut Engine>,
         placement: &'a Placement,
         table: &'a CommandTable,
+        scripts: &'a Scripts,
         settings: &'a Settings,
         now: Millis,
     ) -> Self {
         let names = CommandTable::new(&[]).unwrap_or_else(|why| unreachable!("nothing is renamed: {why}"));
         let tally = Tally::new(table.len());
         let errors = ErrorCounts::default();
-        Loader { engines, placement, table, names, settings, tally, errors, now, out: Vec::new() }
+        let (vm, out) = (None, Vec::new());
+        Loader { engines, placement, table, scripts, vm, names, settings, tally, errors, now, out }
     }
 
     fn look_up(&self, args: Args<'_>) -> Option<CommandId> {
@@ -327,6 +335,13 @@ impl<'a> Loader<'a> {
         if ok { Ok(()) } else { Err(error_text(&self.out)) }
     }
 
+    /// A library that could once be loaded is given all the time it takes.
+    fn change_libraries(&mut self, change: LibraryChange, args: Args<'_>) -> Result<(), String> {
+        let vm = self.vm.get_or_insert_with(|| Vm::new(Limits { memory: LUA_MEMORY_MAX }));
+        let changed = commands::change_libraries(self.scripts, change, args, vm, &mut || false);
+        changed.map(drop).map_err(|error| String::from_utf8_lossy(error.line()).into_owned())
+    }
+
     /// Loading is over: statistics begin, and what is past its time goes.
     fn finish(&mut self) {
         for engine in &mut self.engines {
@@ -353,8 +368,12 @@ impl Sink for Loader<'_> {
         if !spec.arity_fits(args.len()) {
             return Err(format!("Wrong number of arguments for '{}' command", name()));
         }
-        if matches!(spec.run, Run::Container | Run::Session) {
-            return Err(format!("Command '{}' cannot be loaded", name()));
+        match (spec.run, commands::find(&self.table.row(id).full_name)) {
+            (Run::Session, Some(SessionRun::Libraries(change))) => return self.change_libraries(change, args),
+            (Run::Container | Run::Session | Run::Script, _) => {
+                return Err(format!("Command '{}' cannot be loaded", name()));
+            }
+            _ => {}
         }
         if db as usize >= self.engines[0].keyspace.databases() {
             let databases = self.engines[0].keyspace.databases();

@@ -245,6 +245,9 @@ fn memory(c: &Caller<'_>, process: &crate::session::Process) -> MemoryFacts {
     let node = c.node;
     let used = crate::structure::heap::used();
     node.used_memory_peak.fetch_max(used, Relaxed);
+    let (cached_scripts, lua_caches) = node.scripts.counts();
+    let libraries = node.scripts.libraries();
+    let (library_count, functions) = libraries.counts();
     MemoryFacts {
         used,
         rss: process.rss,
@@ -256,6 +259,13 @@ fn memory(c: &Caller<'_>, process: &crate::session::Process) -> MemoryFacts {
         active: process.rss.max(used),
         resident: process.rss.max(used),
         system: node.facts.total_system_memory,
+        // One Lua state of a shard runs scripts and functions.
+        lua_vm: node.scripts.memory() as u64,
+        lua_caches: lua_caches as u64,
+        cached_scripts: cached_scripts as u64,
+        functions_caches: libraries.memory() as u64,
+        functions: functions as u64,
+        libraries: library_count as u64,
         maxmemory: c.settings.maxmemory,
         policy: String::from_utf8_lossy(&setting(c, "maxmemory-policy")).into_owned(),
         clients_normal: node.sum(|t| t.client_bytes.get()),

@@ -10,10 +10,12 @@ mod debug;
 pub mod info;
 mod latency;
 pub mod pubsub;
+mod scripting;
 mod server;
 mod slowlog;
 mod tracking;
 
+pub use scripting::{LibraryChange, change_libraries};
 pub use tracking::end as end_tracking;
 
 use super::{Control, Node, Session, Sessions, Subject};
@@ -85,6 +87,10 @@ pub enum SessionRun {
     Subscribe(Subject),
     Unsubscribe(Subject),
     Publish(Subject),
+    /// SCRIPT LOAD: compiled by the shard's own Lua.
+    LoadScript,
+    /// Changes the libraries of functions, holding the first shard.
+    Libraries(LibraryChange),
     /// Part of the transaction machinery of the shard itself (MULTI, EXEC, WATCH ...).
     Transaction,
 }
@@ -97,6 +103,7 @@ const FAMILIES: &[&[(&str, SessionRun)]] = &[
     info::HANDLERS,
     latency::HANDLERS,
     pubsub::HANDLERS,
+    scripting::HANDLERS,
     server::HANDLERS,
     slowlog::HANDLERS,
 ];

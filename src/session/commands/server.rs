@@ -1,4 +1,4 @@
-//! What is asked of the server as a whole and needs no key: COMMAND, FUNCTION, LASTSAVE, LOLWUT, MONITOR,
+//! What is asked of the server as a whole and needs no key: COMMAND, LASTSAVE, LOLWUT, MONITOR,
 //! ROLE, SHUTDOWN, TIME, and the subcommands of MEMORY that look at nothing.
 
 use super::client::help;
@@ -16,9 +16,6 @@ pub const HANDLERS: &[(&str, SessionRun)] = &[
     ("command|help", SessionRun::Home(help)),
     ("command|info", SessionRun::Home(command_info)),
     ("command|list", SessionRun::Home(command_list)),
-    ("function|flush", SessionRun::Home(function_flush)),
-    ("function|help", SessionRun::Home(help)),
-    ("function|list", SessionRun::Home(function_list)),
     ("lastsave", SessionRun::Home(lastsave)),
     ("lolwut", SessionRun::Home(lolwut)),
     ("memory|help", SessionRun::Home(help)),
@@ -63,41 +60,6 @@ fn command_info(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
 
 fn command_list(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
     introspect::list(&c.node.table, args, &mut c.reply)
-}
-
-/// There are no functions: everything that was to be deleted is gone.
-fn function_flush(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
-    let known = |word: &[u8]| word.eq_ignore_ascii_case(b"async") || word.eq_ignore_ascii_case(b"sync");
-    if args.len() > 3 {
-        return Err(super::subcommand_syntax(args));
-    }
-    if args.get(2).is_some_and(|word| !known(word)) {
-        return Err(Error::text("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
-    }
-    c.reply.ok();
-    Ok(())
-}
-
-fn function_list(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
-    let (mut at, mut with_code, mut named) = (2, false, false);
-    while let Some(option) = args.get(at) {
-        if !with_code && option.eq_ignore_ascii_case(b"withcode") {
-            with_code = true;
-            at += 1;
-        } else if !named && option.eq_ignore_ascii_case(b"libraryname") {
-            if at + 1 >= args.len() {
-                return Err(Error::text("ERR library name argument was not given"));
-            }
-            named = true;
-            at += 2;
-        } else {
-            // As C prints it: up to a NUL.
-            let word = option.split(|byte| *byte == 0).next().unwrap_or_default();
-            return Err(Error::Bytes([b"ERR Unknown argument ", word].concat().into()));
-        }
-    }
-    c.reply.array(0);
-    Ok(())
 }
 
 /// No snapshot has been taken since start: Redis then gives the time of the start.
@@ -175,6 +137,9 @@ fn shutdown(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
     }
     if save {
         return Err(Error::text("ERR SHUTDOWN SAVE is not available: snapshots (RDB) are not built yet"));
+    }
+    if let Some(line) = c.node.scripts.busy(None).filter(|_| !nosave) {
+        return Err(Error::text(line));
     }
     control(c, Control::Shutdown { force, now })?;
     c.then = Then::Hold;
