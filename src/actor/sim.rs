@@ -503,7 +503,7 @@ const START: i64 = 100;
 fn act(choice: &mut Choice, client: &mut Client, id: usize, serial: &mut u64) {
     let account = |n: usize| format!("account:{n}");
     *serial += 1;
-    match choice.below(10) {
+    match choice.below(12) {
         // A transfer, over whatever shards the accounts live on.
         0 | 1 => {
             let (a, b) = (choice.below(ACCOUNTS), choice.below(ACCOUNTS));
@@ -512,6 +512,23 @@ fn act(choice: &mut Choice, client: &mut Client, id: usize, serial: &mut u64) {
             client.send(&["DECRBY", &account(a), &amount]);
             client.send(&["INCRBY", &account(b), &amount]);
             client.send(&["EXEC"]);
+        }
+        // By a script, whose keys are declared, in its arguments, or made of them; one of them lies now and
+        // then, after it has written.
+        10 | 11 => {
+            let (a, b) = (choice.below(ACCOUNTS), choice.below(ACCOUNTS));
+            let body = format!(
+                "-- {}\nlocal to = 'account:' .. ARGV[2]\nif ARGV[3] == 'truth' then to = KEYS[2] end\n\
+                 redis.call('DECRBY', KEYS[1], ARGV[1])\nredis.call('INCRBY', to, ARGV[1])\n\
+                 local sum = 0\nif ARGV[3] == 'sum' then for n = 0, {} do\n\
+                 sum = sum + redis.call('GET', 'account:' .. n) end end\nreturn 'sum' .. sum",
+                choice.below(6),
+                ACCOUNTS - 1
+            );
+            let manner = ["truth", "truth", "lie", "sum"][choice.below(4)];
+            let (from, to, amount) = (account(a), account(b), choice.below(50).to_string());
+            let declared = if manner == "truth" { &to } else { &from };
+            client.send(&["EVAL", &body, "2", &from, declared, &amount, &b.to_string(), manner]);
         }
         // A reader of the whole bank, three ways.
         2 => {
@@ -577,15 +594,16 @@ fn act(choice: &mut Choice, client: &mut Client, id: usize, serial: &mut u64) {
 }
 
 fn check_replies(client: &Client) {
-    let mut own = 0;
     for reply in client.replies() {
         assert!(!reply.starts_with('-') || reply.starts_with("-ERR no such key"), "{reply}");
         if reply.starts_with(&format!("*{ACCOUNTS}\r\n")) {
             assert_eq!(numbers(&reply).iter().sum::<i64>(), START * ACCOUNTS as i64, "a torn bank: {reply}");
         }
-        own += 1;
+        if let Some(sum) = reply.split("sum").nth(1) {
+            let sum = sum.trim_end();
+            assert!(sum == "0" || sum == (START * ACCOUNTS as i64).to_string(), "a script saw {sum}");
+        }
     }
-    let _ = own;
 }
 
 /// Signs and facts in the order in which a client read them: a sign's version is never newer than the

@@ -2,7 +2,7 @@
 //!
 //! Lists are strings: APPEND adds an element of fixed width and tells where it landed, GET reads the
 //! list. Clients send single commands, pipelines of them, MULTI in one go and step by step, WATCH
-//! with a read before it, MGET, copies (a transaction that moves values between shards), and now and
+//! with a read before it, scripts that declare their keys or do not, MGET, copies (a transaction that moves values between shards), and now and
 //! then they hang up. Lists are short-lived: the whole set of names changes every few hundred
 //! transactions, so that reads stay small.
 
@@ -91,6 +91,22 @@ fn parse(value: &Value) -> Vec<Element> {
     (0..text.len()).step_by(WIDTH).map(|i| text[i..i + WIDTH].parse().expect("an element")).collect()
 }
 
+impl Op {
+    fn key(&self) -> Key {
+        match self {
+            Op::Append { key, .. } | Op::Read { key, .. } => *key,
+        }
+    }
+
+    /// What it appends; nothing when it reads.
+    fn written(&self) -> String {
+        match self {
+            Op::Append { element, .. } => spell(*element),
+            Op::Read { .. } => String::new(),
+        }
+    }
+}
+
 /// The command of an operation.
 fn words(op: &Op) -> Words {
     match op {
@@ -148,11 +164,12 @@ impl<'a> Session<'a> {
     fn step(&mut self) {
         match self.rng.below(100) {
             0..15 => self.pipeline(1),
-            15..35 => {
+            15..30 => {
                 let count = 2 + self.rng.below(7);
                 self.pipeline(count);
             }
-            35..60 => self.multi(),
+            30..42 => self.script(),
+            42..60 => self.multi(),
             60..70 => self.multi_step_by_step(),
             70..85 => self.watched(),
             85..90 => self.mget(),
@@ -248,6 +265,47 @@ impl<'a> Session<'a> {
         let mut all = vec![Op::Read { key, list: parse(&reply.items()[2]) }];
         all.extend(ops.iter().zip(&reply.items()[3..]).map(|(op, r)| learned(op, r)));
         self.record(invoked, Outcome::Committed, all);
+    }
+
+    /// A script that declares its keys, or does not, or declares some and then touches others: at first
+    /// the server believes it and must take back what it did. Now and then inside MULTI.
+    fn script(&mut self) {
+        let count = 1 + self.rng.below(4);
+        let ops = self.ops(count);
+        let numbers: Vec<String> = ops.iter().map(|op| op.key().to_string()).collect();
+        let written: Vec<String> = ops.iter().map(Op::written).collect();
+        let manner = self.rng.below(4);
+        // A new script is one the server knows nothing of.
+        let nonce = self.rng.below(40);
+        let (declared, find) = match manner {
+            0 => (count, "KEYS[i]"),
+            1 => (0, "ARGV[n + i]"),
+            2 => (0, "'list:' .. ARGV[n + i]"),
+            _ => (1 + self.rng.below(count), "KEYS[i] or 'list:' .. ARGV[n + i]"),
+        };
+        let body = format!(
+            "-- {nonce}\nlocal n, out = tonumber(ARGV[1]) + 1, {{}}\n\
+             for i = 1, n - 1 do local key, new = {find}, ARGV[1 + i]\n\
+             if new == '' then out[i] = redis.call('GET', key) or ''\n\
+             else out[i] = redis.call('APPEND', key, new) end end\nreturn out"
+        );
+        let mut words = command(&["EVAL", &body, &declared.to_string()]);
+        words.extend(ops.iter().take(declared).map(|op| name(op.key()).into_bytes()));
+        words.push(count.to_string().into_bytes());
+        words.extend(written.iter().map(|w| w.clone().into_bytes()));
+        let named = |(op, number): (&Op, &String)| match manner {
+            1 => name(op.key()).into_bytes(),
+            _ => number.clone().into_bytes(),
+        };
+        words.extend(ops.iter().zip(&numbers).map(named));
+        let invoked = self.now();
+        let reply = match self.rng.chance(15) {
+            true => self.client.transaction(&[words]).unwrap().items()[0].clone(),
+            false => self.client.call(&words),
+        };
+        assert!(!reply.is_error(), "{}: {reply:?}", self.recorder.arena.what);
+        let ops = ops.iter().zip(reply.items()).map(|(op, r)| learned(op, r)).collect();
+        self.record(invoked, Outcome::Committed, ops);
     }
 
     /// Sends a transaction or a single command and does not wait for what becomes of it.
