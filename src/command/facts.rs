@@ -27,6 +27,8 @@ pub struct Facts {
     pub keyspace: ShardFacts,
     /// Lines of `# Ringdove`: names and values.
     pub own: Vec<(&'static str, String)>,
+    /// Scripts and functions that were called, each with its figures.
+    pub scripts: Vec<(String, Vec<(&'static str, String)>)>,
 }
 
 #[derive(Clone, Default, Debug)]

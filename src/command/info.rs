@@ -31,6 +31,7 @@ const SECTIONS: &[(&str, bool, Section)] = &[
     ("cluster", true, cluster),
     ("keyspace", true, keyspace),
     ("ringdove", false, ringdove),
+    ("scriptstats", false, scriptstats),
 ];
 
 /// The text of INFO with these arguments (none: `default`). Unknown names select nothing.
@@ -414,6 +415,15 @@ fn keyspace(facts: &Facts, out: &mut Lines<'_>) {
     for db in &facts.keyspace.dbs {
         let line = format!("keys={},expires={},avg_ttl={}", db.keys, db.expires, db.avg_ttl(facts.now));
         out.field(&format!("db{}", db.index), line);
+    }
+}
+
+/// How each script and function was run (`SCRIPT STATS`).
+fn scriptstats(facts: &Facts, out: &mut Lines<'_>) {
+    out.title("Scriptstats");
+    for (name, figures) in &facts.scripts {
+        let figures: Vec<String> = figures.iter().map(|(what, value)| format!("{what}={value}")).collect();
+        out.field(&format!("script_{name}"), figures.join(","));
     }
 }
 

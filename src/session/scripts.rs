@@ -72,8 +72,21 @@ impl Profile {
         }
     }
 
-    /// How it is run, for people.
-    pub fn form(&self) -> &'static str {
+    /// For people: how its keys are found out, and how often it ran in which form.
+    pub fn figures(&self) -> Vec<(&'static str, String)> {
+        let count = |counter: &AtomicU64| counter.load(Relaxed).to_string();
+        vec![
+            ("keys", self.form().into()),
+            ("calls", count(&self.calls)),
+            ("one_shard", count(&self.one)),
+            ("several_shards", count(&self.some)),
+            ("all_shards", count(&self.all)),
+            ("repeated", count(&self.repeated)),
+            ("usec", count(&self.micros)),
+        ]
+    }
+
+    fn form(&self) -> &'static str {
         match self.state.load(Relaxed) {
             UNKNOWN => "unknown",
             FOLLOWS if self.argv.load(Relaxed) == 0 => "declared",

@@ -7,6 +7,7 @@
 //! * `blocking`: clients that wait for keys: each element delivered once, whoever leaves; replies as Redis's
 //! * `protocol`: odd bytes, big bytes, slow readers, limits
 //! * `pubsub`: messages, key events and invalidations over several shards
+//! * `scripting`: long, greedy and lying scripts, and what others see of them
 //! * `boot`: the command line, exit codes, messages
 //! * `crash`: `kill -9` and what was acknowledged
 //!
@@ -23,4 +24,5 @@ mod differential;
 mod history;
 mod protocol;
 mod pubsub;
+mod scripting;
 mod support;

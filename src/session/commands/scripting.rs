@@ -7,7 +7,6 @@ use crate::command::Error;
 use crate::resp::Args;
 use crate::script::{RestorePolicy, Vm, parse_sha};
 use crate::session::{Kill, Scripts};
-use std::sync::atomic::Ordering::Relaxed;
 
 pub const HANDLERS: &[(&str, SessionRun)] = &[
     ("function|delete", SessionRun::Libraries(LibraryChange::Delete)),
@@ -231,22 +230,15 @@ fn script_stats(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
     let profiles = c.node.scripts.profiles();
     c.reply.map(profiles.len());
     for (name, known) in profiles {
-        let profile = &known.profile;
         c.reply.bulk(name.as_bytes());
-        c.reply.map(7);
-        c.reply.bulk(b"keys");
-        c.reply.bulk(profile.form().as_bytes());
-        let counts = [
-            ("calls", &profile.calls),
-            ("one_shard", &profile.one),
-            ("several_shards", &profile.some),
-            ("all_shards", &profile.all),
-            ("repeated", &profile.repeated),
-            ("usec", &profile.micros),
-        ];
-        for (name, count) in counts {
-            c.reply.bulk(name.as_bytes());
-            c.reply.integer(count.load(Relaxed) as i64);
+        let figures = known.profile.figures();
+        c.reply.map(figures.len());
+        for (what, value) in figures {
+            c.reply.bulk(what.as_bytes());
+            match value.parse() {
+                Ok(number) => c.reply.integer(number),
+                Err(_) => c.reply.bulk(value.as_bytes()),
+            }
         }
     }
     Ok(())

@@ -1,0 +1,179 @@
+//! Scripts over real sockets: what long ones, greedy ones and lying ones do to everybody else.
+
+use crate::support::server::Scratch;
+use crate::support::{Client, Start, wait_until};
+
+fn eval(client: &mut Client, body: &str, keys: &[&str], args: &[&str]) -> crate::support::Value {
+    let numkeys = keys.len().to_string();
+    let mut words = vec!["EVAL", body, &numkeys];
+    words.extend(keys);
+    words.extend(args);
+    client.call(&words)
+}
+
+/// Keys that live on different shards of a server with four: found by asking.
+fn spread(client: &mut Client, count: usize) -> Vec<String> {
+    let keys: Vec<String> = (0..count).map(|n| format!("spread:{n}")).collect();
+    keys.iter().for_each(|key| assert!(client.call(&["SET", key, "0"]).is_ok()));
+    keys
+}
+
+#[test]
+fn a_script_without_an_end_lets_others_know_and_can_be_killed() {
+    for shards in [1, 4] {
+        let server = Start::ringdove(shards).args("--busy-reply-threshold 50").start();
+        let (mut script, mut other) = (server.client(), server.client());
+        assert!(other.call(&["SET", "k", "v"]).is_ok());
+        assert!(other.ask("SCRIPT KILL").text().starts_with("NOTBUSY"));
+        // Also where the error of the kill is caught.
+        for body in ["while true do end", "while true do pcall(function() while true do end end) end"] {
+            script.send(&["EVAL", body, "0"]).unwrap();
+            wait_until("the script is slow", 20, || other.ask("PING").text().starts_with("BUSY"));
+            assert!(other.call(&["GET", "k"]).text().starts_with("BUSY"));
+            assert!(other.ask("MULTI").is_ok());
+            assert!(other.call(&["GET", "k"]).text().starts_with("BUSY"));
+            assert!(other.ask("EXEC").text().starts_with("EXECABORT"));
+            assert!(other.ask("FUNCTION KILL").text().starts_with("BUSY"));
+            assert!(other.ask("SCRIPT KILL").is_ok());
+            let reply = script.receive().unwrap();
+            assert!(reply.text().contains("Script killed by user with SCRIPT KILL"), "{reply:?}");
+            wait_until("all is well again", 20, || other.ask("PING").text() == "PONG");
+            assert_eq!(other.call(&["GET", "k"]).text(), "v");
+        }
+    }
+}
+
+#[test]
+fn a_long_script_that_has_written_is_not_killed_and_ends_by_itself() {
+    let server = Start::ringdove(4).args("--busy-reply-threshold 20").start();
+    let (mut script, mut other) = (server.client(), server.client());
+    let body = "redis.call('SET', 'done', 'no')\n\
+                for n = 1, 40000000 do end\n\
+                redis.call('SET', 'done', 'yes') return 'end'";
+    script.send(&["EVAL", body, "0"]).unwrap();
+    wait_until("the script is slow", 20, || {
+        let refused = other.ask("SCRIPT KILL").text();
+        assert!(!refused.starts_with("OK"), "{refused}");
+        refused.starts_with("UNKILLABLE") || other.ask("GET done").text() == "yes"
+    });
+    assert_eq!(script.receive().unwrap().text(), "end");
+    wait_until("it is over", 20, || other.ask("GET done").text() == "yes");
+}
+
+#[test]
+fn a_long_script_goes_on_when_its_client_has_gone() {
+    let server = Start::ringdove(2).args("--busy-reply-threshold 20").start();
+    let mut script = server.client();
+    script.send(&["EVAL", "for n = 1, 30000000 do end redis.call('SET', 'done', 'yes')", "0"]).unwrap();
+    let mut other = server.client();
+    wait_until("it is slow or over", 20, || {
+        other.ask("PING").text().starts_with("BUSY") || other.ask("GET done").text() == "yes"
+    });
+    drop(script);
+    wait_until("it is over", 20, || other.ask("GET done").text() == "yes");
+}
+
+#[test]
+fn scripts_on_other_shards_go_on_beside_a_long_one() {
+    let server = Start::ringdove(4).args("--busy-reply-threshold 20").start();
+    let (mut script, mut other) = (server.client(), server.client());
+    let keys = spread(&mut other, 32);
+    // Declared keys only: after one run the server knows that one shard will do.
+    let body = "redis.call('GET', KEYS[1]) if ARGV[1] == 'long' then while true do end end";
+    assert!(!eval(&mut other, body, &[&keys[0]], &["short"]).is_error());
+    script.send(&["EVAL", body, "1", &keys[0], "long"]).unwrap();
+    wait_until("the script is slow", 20, || other.call(&["GET", &keys[0]]).text().starts_with("BUSY"));
+    // The connection's own thread may be the one that runs it: then it answers between two slices.
+    let answered = keys.iter().filter(|key| !other.call(&["GET", key]).is_error()).count();
+    assert!(answered >= 8, "only {answered} of 32 keys could be read");
+    assert!(other.ask("SCRIPT KILL").is_ok());
+    assert!(script.receive().unwrap().is_error());
+}
+
+#[test]
+fn greedy_and_endless_scripts_are_answered_and_leave_nothing_locked() {
+    let server = Start::ringdove(4).start();
+    let mut client = server.client();
+    let keys = spread(&mut client, 8);
+    let names: Vec<&str> = keys.iter().map(String::as_str).collect();
+    for body in [
+        "local t = {} local n = 0 while true do n = n + 1 t[n] = string.rep('x', 1048576) .. n end",
+        "local s = 'x' while true do s = s .. s end",
+        "local function f() return f() + 1 end return f()",
+        "return string.rep('x', 4294967296)",
+        "for i = 1, #KEYS do redis.call('SET', KEYS[i], '7') end return nosuch.field",
+        "redis.call('SET', KEYS[1], '7') return redis.call('LPUSH', KEYS[1], 'x')",
+        "return redis.call('EVAL', 'return 1', '0')",
+        "return string.find(string.rep('a', 300000), string.rep('a?', 300000) .. string.rep('a', 300000))",
+    ] {
+        let reply = eval(&mut client, body, &names, &[]);
+        assert!(reply.is_error(), "{body}: {reply:?}");
+        let reply = eval(&mut client, "return redis.call('INCR', KEYS[1])", &["counter"], &[]);
+        assert!(reply.integer() > 0, "{body}");
+        assert!(names.iter().all(|key| !client.call(&["GET", key]).is_error()), "{body}");
+    }
+    // What a script did before its error stays, as in Redis.
+    assert_eq!(client.call(&["GET", names[7]]).text(), "7");
+}
+
+/// A script whose keys change from call to call, after it has written: what it learned last time is wrong.
+#[test]
+fn a_script_that_lies_about_its_keys_is_taken_back_and_run_again() {
+    let server = Start::ringdove(4).args("--appendonly yes --appendfsync no").start();
+    let mut client = server.client();
+    let keys = spread(&mut client, 16);
+    let body = "redis.call('INCR', KEYS[1]) redis.call('LPUSH', KEYS[1] .. ':l', 'x') redis.call('PUBLISH', 'c', '1')\n\
+                redis.call('INCR', ARGV[1]) return redis.call('INCR', 'spread:' .. ARGV[2])";
+    for round in 0..200 {
+        let (a, b, c) = (round % 16, (round * 7) % 16, (round * 5 + round / 16) % 16);
+        let reply = eval(&mut client, body, &[&keys[a]], &[&keys[b], &c.to_string()]);
+        assert!(!reply.is_error(), "{reply:?}");
+    }
+    let total: i64 = keys.iter().map(|key| client.call(&["GET", key]).number().unwrap()).sum();
+    assert_eq!(total, 600, "each run counted three times");
+    let pushed: i64 = keys.iter().map(|key| client.call(&["LLEN", &format!("{key}:l")]).integer()).sum();
+    assert_eq!(pushed, 200);
+    let stats = client.ask("INFO scriptstats").text();
+    assert!(stats.contains("keys=roams"), "{stats}");
+    assert!(client.ask("SCRIPT FLUSH").is_ok());
+    let stats = client.ask("INFO scriptstats").text();
+    assert!(!stats.contains("script_"), "{stats}");
+}
+
+#[test]
+fn declared_keys_are_learned_to_be_enough() {
+    let server = Start::ringdove(4).start();
+    let mut client = server.client();
+    let keys = spread(&mut client, 16);
+    for key in &keys {
+        let body = "return redis.call('INCR', KEYS[1]) + redis.call('INCR', ARGV[2])";
+        assert_eq!(eval(&mut client, body, &[key], &["no key", key]).integer(), 3);
+    }
+    let stats = client.ask("INFO scriptstats").text();
+    // The first run held all shards; the others one.
+    assert!(stats.contains("keys=learned,calls=16,") && stats.contains("one_shard=15,"), "{stats}");
+}
+
+#[test]
+fn functions_and_what_scripts_wrote_survive_a_restart() {
+    let dir = Scratch::new();
+    let args = "--appendonly yes --appendfsync always";
+    let mut server = Start::ringdove(3).args(args).dir(&dir.path).start();
+    let mut client = server.client();
+    let library = "#!lua name=mine\nredis.register_function('twice', function(keys, args)\n\
+                   redis.call('INCRBY', keys[1], args[1]) return redis.call('INCRBY', keys[1], args[1]) end)";
+    assert_eq!(client.call(&["FUNCTION", "LOAD", library]).text(), "mine");
+    assert_eq!(client.call(&["FCALL", "twice", "1", "n", "4"]).integer(), 8);
+    let body = "for i = 1, 10 do redis.call('SET', 'made:' .. i, i) end redis.call('EXPIRE', 'made:1', 1000)";
+    assert!(!eval(&mut client, body, &[], &[]).is_error());
+    server.kill();
+    let server = Start::ringdove(2).args(args).dir(&dir.path).start();
+    let mut client = server.client();
+    assert_eq!(client.call(&["FCALL", "twice", "1", "n", "1"]).integer(), 10);
+    assert_eq!(client.ask("EXISTS made:1 made:5 made:10").integer(), 3);
+    assert!(client.ask("TTL made:1").integer() > 900);
+    assert!(client.ask("FUNCTION FLUSH").is_ok());
+    drop(server);
+    let server = Start::ringdove(2).args(args).dir(&dir.path).start();
+    assert!(server.client().ask("FUNCTION LIST").items().is_empty());
+}
