@@ -158,8 +158,8 @@ impl Actor {
     pub(super) fn run_ready_holds(&mut self) {
         let mut at = 0;
         while at < self.holds.len() {
-            // A script in the middle of its run has this thread's Lua.
-            if self.holds[at].is_ready() && !(self.has_suspended() && self.holds[at].runs_scripts(&self.node)) {
+            // Not while a script is in the middle of its run.
+            if self.holds[at].is_ready() && !(self.has_suspended() && self.holds[at].needs_lua(&self.node)) {
                 self.turn_worked = true;
                 let open = self.holds.swap_remove(at);
                 self.run_hold(open);

@@ -178,7 +178,9 @@ impl Actor {
         let not_found = || b"NOSCRIPT No matching script. Please use EVAL.".to_vec();
         if name.starts_with("fcall") {
             let libraries = node.scripts.libraries();
-            let Some(flags) = libraries.flags(args.at(1)) else { return Err(b"ERR Function not found".to_vec()) };
+            let Some(flags) = libraries.flags(args.at(1)) else {
+                return Err(b"ERR Function not found".to_vec());
+            };
             let keys = number_of_keys(args)?;
             let (known, function) = (node.scripts.function(args.at(1)), Some(args.at(1).into()));
             return Ok(Callee { known, function, flags: Some(flags), keys, read_only });
@@ -188,7 +190,11 @@ impl Actor {
             return Err(not_found());
         }
         let keys = number_of_keys(args)?;
-        let sha = if by_sha { script::parse_sha(args.at(1)).ok_or_else(not_found)? } else { script::sha1(args.at(1)) };
+        let sha = if by_sha {
+            script::parse_sha(args.at(1)).ok_or_else(not_found)?
+        } else {
+            script::sha1(args.at(1))
+        };
         if self.scripting.flushed != node.scripts.flushed() {
             self.scripting.flushed = node.scripts.flushed();
             self.scripting.known.clear();
@@ -255,7 +261,8 @@ impl Actor {
         let node = Arc::clone(&self.node);
         let (ticks, start, per_micro) = (self.ticks, (self.ticks)(), node.facts.ticks_per_micro);
         let mut expired = move || ((ticks)().wrapping_sub(start)) as f64 / per_micro > LOAD_MICROS_MAX;
-        let changed = crate::session::commands::change_libraries(&node.scripts, what, args, self.vm(), &mut expired);
+        let changed =
+            crate::session::commands::change_libraries(&node.scripts, what, args, self.vm(), &mut expired);
         let proto = self.sessions[key].proto;
         match changed {
             Ok(name) => {
@@ -360,7 +367,9 @@ impl Actor {
                 return Err(b"ERR Can not execute a script with write flag using *_ro command.".to_vec());
             }
             if writes && attention_is_on(&self.node, attention::WRITE_ERROR) {
-                return Err(format!("MISCONF Errors writing to the AOF file: {}", self.node.journal_error()).into());
+                return Err(
+                    format!("MISCONF Errors writing to the AOF file: {}", self.node.journal_error()).into()
+                );
             }
             if writes && self.over_limit && !flags.contains(ScriptFlags::ALLOW_OOM) {
                 return Err(b"OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'".to_vec());
@@ -551,7 +560,10 @@ impl Surroundings<'_, '_> {
                 return Some("ERR Write commands are not allowed from read-only scripts.".into());
             }
             if attention_is_on(self.node, attention::WRITE_ERROR) {
-                return Some(format!("MISCONF Errors writing to the AOF file: {}", self.node.journal_error()));
+                return Some(format!(
+                    "MISCONF Errors writing to the AOF file: {}",
+                    self.node.journal_error()
+                ));
             }
         }
         None
@@ -567,7 +579,8 @@ impl Surroundings<'_, '_> {
             }
             _ => return false,
         }
-        let elsewhere = matches!(spec.name, "move" | "copy") || spec.hidden_keys.is_some_and(|of| of(args).anywhere);
+        let elsewhere =
+            matches!(spec.name, "move" | "copy") || spec.hidden_keys.is_some_and(|of| of(args).anywhere);
         let (mut near, write, db) = (!elsewhere, spec.has(flag::WRITE), self.actor.sessions[self.key].db);
         // Keys that cannot be told are refused by the handler.
         let _ = spec.each_key(args, |at, _| {

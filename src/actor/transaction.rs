@@ -38,9 +38,13 @@ impl OpenHold {
         self.hold.is_complete()
     }
 
-    pub(super) fn runs_scripts(&self, node: &Node) -> bool {
-        let is_script = |id: CommandId| matches!(node.table.spec(id).run, Run::Script);
-        matches!(&self.what, Held::Program(program) if program.commands.iter().any(|(id, _)| is_script(*id)))
+    /// Whether it needs this thread's Lua.
+    pub(super) fn needs_lua(&self, node: &Node) -> bool {
+        let needs = |id: CommandId| {
+            let changes_libraries = matches!(node.session_run(id), Some(SessionRun::Libraries(_)));
+            matches!(node.table.spec(id).run, Run::Script) || changes_libraries
+        };
+        matches!(&self.what, Held::Program(program) if program.commands.iter().any(|(id, _)| needs(*id)))
     }
 }
 
@@ -64,7 +68,12 @@ pub(super) struct Program {
 }
 
 impl Program {
-    pub(super) fn of_one(session: &Session, id: CommandId, args: Args<'_>, callee: Option<Callee>) -> Program {
+    pub(super) fn of_one(
+        session: &Session,
+        id: CommandId,
+        args: Args<'_>,
+        callee: Option<Callee>,
+    ) -> Program {
         Program {
             slot: None,
             commands: vec![(id, args.into())],
@@ -679,7 +688,8 @@ impl Actor {
                 program.is_orphan = true;
                 let (stand_in, mut lost) = (self.stand_in(client, program.db), Vec::new());
                 let engines = &mut grip.engines();
-                let ended = self.run_program(stand_in, &program, hold.id, Some(&hold), engines, &mut lost, None);
+                let ended =
+                    self.run_program(stand_in, &program, hold.id, Some(&hold), engines, &mut lost, None);
                 if let Ran::Paused(progress) = ended {
                     key = stand_in;
                     ran = Err(Unfinished::Paused(program, progress, lost));
@@ -911,7 +921,9 @@ impl Actor {
         match spec.run {
             Run::Script => unreachable!("a program runs its scripts itself, and none runs in a script"),
             Run::Session | Run::Container => match node.session_run(id) {
-                Some(SessionRun::Libraries(change)) => ok = self.change_libraries(key, change, args, engines, out),
+                Some(SessionRun::Libraries(change)) => {
+                    ok = self.change_libraries(key, change, args, engines, out)
+                }
                 Some(SessionRun::Home(_)) => {
                     let (then, done) = self.run_home(key, id, args, out);
                     ok = done;

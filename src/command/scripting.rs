@@ -236,11 +236,8 @@ const FUNCTION: &[CommandSpec] = &[
         flags: flag::WRITE | flag::DENYOOM | flag::NOSCRIPT,
         args: &[
             string("serialized-value"),
-            one_of(
-                "policy",
-                &[word("flush", "FLUSH"), word("append", "APPEND"), word("replace", "REPLACE")],
-            )
-            .opt(),
+            one_of("policy", &[word("flush", "FLUSH"), word("append", "APPEND"), word("replace", "REPLACE")])
+                .opt(),
         ],
         complexity: "O(N) where N is the number of functions in the value",
         summary: "Create the libraries of a serialized value",

@@ -369,7 +369,9 @@ impl Sink for Loader<'_> {
             return Err(format!("Wrong number of arguments for '{}' command", name()));
         }
         match (spec.run, commands::find(&self.table.row(id).full_name)) {
-            (Run::Session, Some(SessionRun::Libraries(change))) => return self.change_libraries(change, args),
+            (Run::Session, Some(SessionRun::Libraries(change))) => {
+                return self.change_libraries(change, args);
+            }
             (Run::Container | Run::Session | Run::Script, _) => {
                 return Err(format!("Command '{}' cannot be loaded", name()));
             }

@@ -77,7 +77,8 @@ impl Server {
         let mut engines: Vec<Engine> =
             (0..shards).map(|shard| Engine::new(Keyspace::new(shard, 16, &placement))).collect();
         let scripts = Scripts::default();
-        let mut loader = Loader::new(engines.iter_mut().collect(), &placement, &table, &scripts, &settings, now);
+        let mut loader =
+            Loader::new(engines.iter_mut().collect(), &placement, &table, &scripts, &settings, now);
         let journal = open(&mut loader, &settings, 7 + shards as u64)?;
         let journal = Some(Writer::new(journal, shards, settings.appendfsync));
         let (tally, errors, marks) =

@@ -22,8 +22,8 @@ pub use latency::{LatencyMonitor, Spike, Spikes};
 pub use multi::Multi;
 pub use node::{Control, Facts, Node, Pause, Process, attention};
 pub use pending::Pending;
-pub use scripts::{BUSY_SCRIPT, Kill, Known, Profile, Running, Scripts, Sha};
 pub use registry::{Registry, Route, Subject, Subscriptions};
+pub use scripts::{BUSY_SCRIPT, Kill, Known, Profile, Running, Scripts, Sha};
 pub use slowlog::{Slowlog, SlowlogEntry};
 pub use tracking::{Clients, Trackers, Tracking};
 

@@ -161,7 +161,8 @@ impl Scripts {
     /// How many scripts are cached, and the bytes they take.
     pub fn counts(&self) -> (usize, usize) {
         let cache = self.cache.read().unwrap_or_else(|e| e.into_inner());
-        let bytes = |known: &Arc<Known>| known.script.as_ref().map_or(0, |s| s.body().len()) + size_of::<Known>();
+        let bytes =
+            |known: &Arc<Known>| known.script.as_ref().map_or(0, |s| s.body().len()) + size_of::<Known>();
         (cache.len(), cache.values().map(bytes).sum())
     }
 
