@@ -19,16 +19,16 @@
 //! it holds (`Suspended`); meanwhile clients that need them read BUSY, and SCRIPT KILL reaches it.
 
 use super::Actor;
-use super::transaction::{Grip, Program, Progress, Ran};
+use super::transaction::{Grip, Program, Progress, Ran, Within};
 use crate::base::limits::LUA_MEMORY_MAX;
 use crate::base::num::parse_i64;
-use crate::command::{CommandId, Looked, Run, flag};
+use crate::command::{CommandId, Error, Looked, Run, flag};
 use crate::journal::Savepoint;
 use crate::keyspace::{Keyspace, Undo};
 use crate::resp::{Args, Proto, Reply};
 use crate::router::{Plan, ShardSet, plan};
 use crate::script::{self, Called, Host, Limits, LogLevel, Outcome, Script, ScriptFlags, Tick, Vm};
-use crate::session::commands::{LibraryChange, SessionRun};
+use crate::session::commands::{self, LibraryChange, Loading, SessionRun};
 use crate::session::{Known, Node, Running, Sha, attention};
 use crate::shard::{Engine, Hold};
 use std::collections::HashMap;
@@ -163,9 +163,10 @@ impl Actor {
             shards.insert(0);
             return shards;
         }
-        let Some(argv) = callee.known.profile.key_arguments() else {
+        let Some((argv, fixed)) = callee.known.profile.keys() else {
             return ShardSet::all(placement.shards());
         };
+        (0..placement.shards().min(64)).filter(|s| fixed >> s & 1 == 1).for_each(|s| shards.insert(s));
         foretell(&mut shards, argv, callee.keys, args, &self.node);
         shards
     }
@@ -178,10 +179,9 @@ impl Actor {
         let not_found = || b"NOSCRIPT No matching script. Please use EVAL.".to_vec();
         if name.starts_with("fcall") {
             let libraries = node.scripts.libraries();
-            let Some(flags) = libraries.flags(args.at(1)) else {
-                return Err(b"ERR Function not found".to_vec());
-            };
-            let keys = number_of_keys(args)?;
+            let flags = libraries.find(args.at(1)).map(|function| function.flags);
+            let flags = flags.ok_or(&b"ERR Function not found"[..])?;
+            let keys = number_of_keys(args, b"ERR Bad number of keys provided")?;
             let (known, function) = (node.scripts.function(args.at(1)), Some(args.at(1).into()));
             return Ok(Callee { known, function, flags: Some(flags), keys, read_only });
         }
@@ -189,7 +189,7 @@ impl Actor {
         if by_sha && args.at(1).len() != 40 {
             return Err(not_found());
         }
-        let keys = number_of_keys(args)?;
+        let keys = number_of_keys(args, b"ERR value is not an integer or out of range")?;
         let sha = if by_sha {
             script::parse_sha(args.at(1)).ok_or_else(not_found)?
         } else {
@@ -260,9 +260,9 @@ impl Actor {
     ) -> bool {
         let node = Arc::clone(&self.node);
         let (ticks, start, per_micro) = (self.ticks, (self.ticks)(), node.facts.ticks_per_micro);
-        let mut expired = move || ((ticks)().wrapping_sub(start)) as f64 / per_micro > LOAD_MICROS_MAX;
-        let changed =
-            crate::session::commands::change_libraries(&node.scripts, what, args, self.vm(), &mut expired);
+        let expired = || (ticks)().wrapping_sub(start) as f64 / per_micro > LOAD_MICROS_MAX;
+        let mut host = Loading { expired };
+        let changed = commands::change_libraries(&node.scripts, what, args, self.vm(), &mut host);
         let proto = self.sessions[key].proto;
         match changed {
             Ok(name) => {
@@ -441,10 +441,11 @@ impl Actor {
         profile.micros.fetch_add((ticks as f64 / self.node.facts.ticks_per_micro) as u64, Relaxed);
         if let Some(lesson) = &run.lesson {
             let mut shards = ShardSet::default();
-            let argv = lesson.argv | profile.key_arguments().unwrap_or(0);
+            let argv = lesson.argv | profile.keys().map_or(0, |(argv, _)| argv);
             foretell(&mut shards, argv, run.callee.keys, args, &self.node);
-            let known = lesson.strays.as_slice().iter().all(|s| shards.as_slice().contains(s));
-            profile.learn(lesson.argv, known && !lesson.roams);
+            let mut strays = lesson.strays.as_slice().iter().filter(|s| !shards.as_slice().contains(s));
+            let fixed = strays.try_fold(0, |bits, s| Some(bits | 1u64.checked_shl(*s as u32)?));
+            profile.learn(lesson.argv, fixed.filter(|_| !lesson.roams));
         }
         if let Some(vm) = &self.scripting.vm {
             let bytes = vm.memory();
@@ -526,8 +527,8 @@ fn foretell(shards: &mut ShardSet, argv: u64, keys: usize, args: Args<'_>, node:
 }
 
 /// `numkeys`, the third argument of all these commands.
-fn number_of_keys(args: Args<'_>) -> Result<usize, Vec<u8>> {
-    let keys = parse_i64(args.at(2)).ok_or(&b"ERR value is not an integer or out of range"[..])?;
+fn number_of_keys(args: Args<'_>, no_number: &[u8]) -> Result<usize, Vec<u8>> {
+    let keys = parse_i64(args.at(2)).ok_or(no_number)?;
     if keys > args.len() as i64 - 3 {
         return Err(b"ERR Number of keys can't be greater than number of args".to_vec());
     }
@@ -552,7 +553,8 @@ impl Surroundings<'_, '_> {
         if !spec.arity_fits(args.len()) {
             return Some("ERR Wrong number of args calling Redis command from script".into());
         }
-        if spec.has(flag::NOSCRIPT) || matches!(spec.run, Run::Script | Run::Container) {
+        let denied = spec.has(flag::NOSCRIPT) && !self.node.scripts.run_denied.load(Relaxed);
+        if denied || matches!(spec.run, Run::Script | Run::Container) {
             return Some("ERR This Redis command is not allowed from script".into());
         }
         if spec.has(flag::WRITE) {
@@ -565,6 +567,12 @@ impl Surroundings<'_, '_> {
                     self.node.journal_error()
                 ));
             }
+        }
+        // Once it has written it is let through to its end.
+        let flags = self.run.callee.flags.unwrap_or_default();
+        let lets_through = self.run.wrote || flags.contains(ScriptFlags::ALLOW_OOM);
+        if self.actor.over_limit && !lets_through && spec.has(flag::DENYOOM) {
+            return Some(String::from_utf8_lossy(Error::OutOfMemory.line()).into_owned());
         }
         None
     }
@@ -626,6 +634,7 @@ impl Host for Surroundings<'_, '_> {
             }
         };
         if let Some(line) = self.refusal(id, args) {
+            self.actor.tally().commands[id as usize].rejected.add(1);
             self.count_error(out, proto, &line);
             return Called::Replied;
         }
@@ -639,13 +648,10 @@ impl Host for Surroundings<'_, '_> {
         let actor = &mut *self.actor;
         actor.sessions[self.key].proto = proto;
         actor.feed_line(self.key, args, true);
-        let flags = self.run.callee.flags.unwrap_or_default();
-        // Once it has written it is let through to its end.
-        let lets_through = self.run.wrote || flags.contains(ScriptFlags::ALLOW_OOM);
-        let over_limit = actor.over_limit;
-        actor.over_limit &= !lets_through;
+        // `refusal` has looked at it.
+        let over_limit = std::mem::take(&mut actor.over_limit);
         let silenced = (!self.run.journaled).then(|| self.engines[0].effects.savepoint());
-        actor.run_in_program(self.key, true, id, args, self.engines, out);
+        actor.run_in_program(self.key, Within::Script, id, args, self.engines, out);
         if let Some(savepoint) = silenced {
             self.engines[0].effects.rollback(savepoint);
         }
@@ -660,13 +666,7 @@ impl Host for Surroundings<'_, '_> {
     }
 
     fn log(&mut self, level: LogLevel, text: &[u8]) {
-        let text = String::from_utf8_lossy(text);
-        match level {
-            LogLevel::Debug => tracing::trace!("{text}"),
-            LogLevel::Verbose => tracing::debug!("{text}"),
-            LogLevel::Notice => tracing::info!("{text}"),
-            LogLevel::Warning => tracing::warn!("{text}"),
-        }
+        commands::log_script(level, text);
     }
 
     fn set_repl(&mut self, flags: u32) {

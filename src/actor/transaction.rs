@@ -111,6 +111,14 @@ pub(super) enum Ran {
     Missed,
 }
 
+/// What a command of a program is part of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Within {
+    Alone,
+    Exec,
+    Script,
+}
+
 /// Where a program stopped in the middle.
 pub(super) struct Progress {
     number: usize,
@@ -835,7 +843,8 @@ impl Actor {
                     }
                 }
             } else {
-                self.run_in_program(key, program.exec, *id, args.as_args(), engines, out);
+                let within = if program.exec { Within::Exec } else { Within::Alone };
+                self.run_in_program(key, within, *id, args.as_args(), engines, out);
             }
             number += 1;
         }
@@ -900,7 +909,7 @@ impl Actor {
     pub(super) fn run_in_program(
         &mut self,
         key: usize,
-        in_exec: bool,
+        within: Within,
         id: CommandId,
         args: Args<'_>,
         engines: &mut [&mut Engine],
@@ -914,7 +923,8 @@ impl Actor {
         let spec = node.table.spec(id);
         let session = &self.sessions[key];
         let mut view = session.view();
-        view.in_transaction = in_exec;
+        view.in_transaction = within != Within::Alone;
+        view.in_script = within == Within::Script;
         let (db, proto) = (session.db, session.proto);
         let job = Job { command: id, db, now: self.now, proto, view, random: self.random() };
         let mut ok = true;

@@ -60,6 +60,7 @@ pub struct Exec<'a> {
 pub struct ClientView {
     /// Inside EXEC (or a script): blocking commands do not block.
     pub in_transaction: bool,
+    pub in_script: bool,
     /// Replayed from the journal: deadlines in the past are kept until the load is over.
     pub replayed: bool,
     pub no_touch: bool,

@@ -92,8 +92,8 @@ mod tests {
         assert!(undo.is_empty());
         let db = &keyspace.dbs[0];
         let found = |key: &[u8]| db.find(placement.hash(key), key).map(|e| (e.value(), e.expire_at()));
-        assert_eq!(found(b"old"), Some((Value::Int(1), Some(5000))));
-        assert_eq!(found(b"gone"), Some((Value::Int(2), None)));
+        assert_eq!(found(b"old"), Some((Value::Bytes(b"1"), Some(5000))));
+        assert_eq!(found(b"gone"), Some((Value::Bytes(b"2"), None)));
         assert_eq!(found(b"new"), None);
         assert_eq!((db.len(), db.expires()), (2, 1));
     }

@@ -17,8 +17,7 @@ use super::{api, bit, cjson, cmsgpack, error, pack};
 
 const READONLY: &str = "Attempt to modify a readonly table";
 /// Tables in the globals that scripts and functions share.
-const LIBRARIES: [&str; 8] =
-    ["string", "table", "math", "coroutine", "cjson", "cmsgpack", "struct", "bit"];
+const LIBRARIES: [&str; 8] = ["string", "table", "math", "coroutine", "cjson", "cmsgpack", "struct", "bit"];
 /// Fields of a front's metatable.
 const FRONT: &str = "front of";
 const LOGICAL: &str = "metatable of";

@@ -242,7 +242,11 @@ impl Vm {
     }
 
     /// Runs a library's code and returns the functions it registered; keeps nothing.
-    pub(super) fn inspect(&mut self, library: &Library, host: &mut dyn Host) -> Result<Vec<Function>, Vec<u8>> {
+    pub(super) fn inspect(
+        &mut self,
+        library: &Library,
+        host: &mut dyn Host,
+    ) -> Result<Vec<Function>, Vec<u8>> {
         self.assert_free();
         let registered = self.register(library, host)?;
         let mut stack = self.state.stack();

@@ -338,7 +338,13 @@ impl<'a> Loader<'a> {
     /// A library that could once be loaded is given all the time it takes.
     fn change_libraries(&mut self, change: LibraryChange, args: Args<'_>) -> Result<(), String> {
         let vm = self.vm.get_or_insert_with(|| Vm::new(Limits { memory: LUA_MEMORY_MAX }));
-        let changed = commands::change_libraries(self.scripts, change, args, vm, &mut || false);
+        let changed = commands::change_libraries(
+            self.scripts,
+            change,
+            args,
+            vm,
+            &mut commands::Loading { expired: || false },
+        );
         changed.map(drop).map_err(|error| String::from_utf8_lossy(error.line()).into_owned())
     }
 

@@ -27,6 +27,8 @@ pub struct Profile {
     state: AtomicU8,
     /// Arguments that are keys: bit `i` for ARGV[i + 1].
     argv: AtomicU64,
+    /// Shards of keys that are neither (spelled out in the script, mostly): bit `i` for shard i.
+    fixed: AtomicU64,
     pub calls: AtomicU64,
     /// Runs on one shard, on several, on all of several.
     pub one: AtomicU64,
@@ -39,15 +41,16 @@ pub struct Profile {
 
 /// No run has been seen.
 const UNKNOWN: u8 = 0;
-/// The keys are KEYS, the arguments in `argv`, and others on the same shards.
+/// The keys are KEYS, the arguments in `argv`, and others on the same shards or those in `fixed`.
 const FOLLOWS: u8 = 1;
 /// Anything.
 const ROAMS: u8 = 2;
 
 impl Profile {
-    /// The arguments that are keys; none when the script must have all shards.
-    pub fn key_arguments(&self) -> Option<u64> {
-        (self.state.load(Relaxed) == FOLLOWS).then(|| self.argv.load(Relaxed))
+    /// The arguments that are keys, and the shards of other keys, as bits; none when the script must have
+    /// all shards.
+    pub fn keys(&self) -> Option<(u64, u64)> {
+        (self.state.load(Relaxed) == FOLLOWS).then(|| (self.argv.load(Relaxed), self.fixed.load(Relaxed)))
     }
 
     /// Whether a run is to be watched, to learn from it.
@@ -55,11 +58,12 @@ impl Profile {
         self.state.load(Relaxed) != ROAMS
     }
 
-    /// A run on all shards has shown which arguments are keys, and whether with them every key could
-    /// have been foretold.
-    pub fn learn(&self, argv: u64, foretold: bool) {
+    /// A run on all shards has shown which arguments are keys, and on which shards others are; none when
+    /// that cannot be said.
+    pub fn learn(&self, argv: u64, fixed: Option<u64>) {
         self.argv.fetch_or(argv, Relaxed);
-        let state = if foretold { FOLLOWS } else { ROAMS };
+        self.fixed.fetch_or(fixed.unwrap_or(0), Relaxed);
+        let state = if fixed.is_some() { FOLLOWS } else { ROAMS };
         // Who roams once roams until SCRIPT FLUSH.
         self.state.fetch_max(state, Relaxed);
     }
@@ -89,7 +93,7 @@ impl Profile {
     fn form(&self) -> &'static str {
         match self.state.load(Relaxed) {
             UNKNOWN => "unknown",
-            FOLLOWS if self.argv.load(Relaxed) == 0 => "declared",
+            FOLLOWS if self.keys() == Some((0, 0)) => "declared",
             FOLLOWS => "learned",
             _ => "roams",
         }
@@ -118,6 +122,8 @@ pub struct Scripts {
     libraries_version: AtomicU64,
     functions: RwLock<HashMap<Box<[u8]>, Arc<Known>>>,
     running: Mutex<Vec<Arc<Running>>>,
+    /// DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may run what they otherwise may not.
+    pub run_denied: AtomicBool,
     /// Bytes of Lua memory, per shard.
     memory: Mutex<Vec<usize>>,
 }
@@ -284,15 +290,15 @@ mod tests {
     #[test]
     fn a_script_that_misses_again_and_again_is_said_to_roam() {
         let profile = Profile::default();
-        assert!(profile.key_arguments().is_none() && profile.is_open());
-        profile.learn(0b100, true);
-        assert_eq!(profile.key_arguments(), Some(0b100));
+        assert!(profile.keys().is_none() && profile.is_open());
+        profile.learn(0b100, Some(0b1));
+        assert_eq!(profile.keys(), Some((0b100, 0b1)));
         profile.calls.store(100, Relaxed);
         (0..6).for_each(|_| profile.missed());
         assert_eq!(profile.form(), "learned");
         profile.missed();
         assert_eq!((profile.form(), profile.is_open()), ("roams", false));
-        profile.learn(0, true);
+        profile.learn(0, Some(0));
         assert_eq!(profile.form(), "roams");
     }
 

@@ -207,7 +207,7 @@ fn run(x: &mut Exec<'_>, key: &[u8], mut options: Options<'_>) -> Result<(), Err
     let mut texts = Texts::default();
     let source = elements(&mut x.keys, key, &options, &mut texts)?;
     // The order of a set is nobody's business: what is kept, or seen by a script, is put into one.
-    if source == Source::Set && options.unsorted && (options.store.is_some() || x.client.in_transaction) {
+    if source == Source::Set && options.unsorted && (options.store.is_some() || x.client.in_script) {
         options.sort_by_text();
     }
     let as_they_are = |part: Range<usize>| part.map(|at| Row { at, weight: Weight::None }).collect();

@@ -51,7 +51,7 @@ struct Read<'a> {
 }
 
 impl<'a> Read<'a> {
-    fn parse(args: Args<'a>, grouped: bool, now: Millis) -> Result<Read<'a>, Error> {
+    fn parse(args: Args<'a>, grouped: bool, now: Millis, in_script: bool) -> Result<Read<'a>, Error> {
         let mut how = Delivery { reader: None, count: 0, noack: false };
         let (mut block_ms, mut i) = (None, 1);
         let streams = loop {
@@ -59,6 +59,10 @@ impl<'a> Read<'a> {
             let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
             let more = args.len() - i - 1;
             if is("BLOCK") && more > 0 {
+                if in_script {
+                    let why = b" command is not allowed with BLOCK option from scripts";
+                    return Err(error_with(&[b"ERR ", args.at(0), why]));
+                }
                 i += 1;
                 block_ms = Some(parse_timeout(args.at(i), now)?);
             } else if is("COUNT") && more > 0 {
@@ -248,7 +252,7 @@ fn parse_timeout(text: &[u8], now: Millis) -> Result<u64, Error> {
 
 /// Where STREAMS stands, for a command whose group or consumer may have that name.
 fn streams_at(args: Args<'_>) -> Option<usize> {
-    let read = Read::parse(args, true, 0).ok()?;
+    let read = Read::parse(args, true, 0, false).ok()?;
     Some(args.len() - read.streams.len() - 1)
 }
 
@@ -435,7 +439,7 @@ fn xreadgroup(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn read(x: &mut Exec<'_>, args: Args<'_>, grouped: bool) -> Result<(), Error> {
-    let read = Read::parse(args, grouped, x.keys.now)?;
+    let read = Read::parse(args, grouped, x.keys.now, x.client.in_script)?;
     read.check(&mut x.keys, |_| {})?;
     if read.serve(x)? {
         return Ok(());

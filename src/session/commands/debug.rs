@@ -70,7 +70,10 @@ fn run(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
             list::set_packed_threshold(args.at(2))?;
             c.reply.ok();
         }
-        (b"set-disable-deny-scripts", 3) => return not_built("SET-DISABLE-DENY-SCRIPTS", "scripts are"),
+        (b"set-disable-deny-scripts", 3) => {
+            c.node.scripts.run_denied.store(is_on(args.at(2)), Relaxed);
+            c.reply.ok();
+        }
         (b"set-skip-checksum-validation", 3) => {
             return not_built("SET-SKIP-CHECKSUM-VALIDATION", "snapshots (RDB) are");
         }

@@ -15,7 +15,7 @@ mod server;
 mod slowlog;
 mod tracking;
 
-pub use scripting::{LibraryChange, change_libraries};
+pub use scripting::{LibraryChange, Loading, change_libraries, log as log_script};
 pub use tracking::end as end_tracking;
 
 use super::{Control, Node, Session, Sessions, Subject};

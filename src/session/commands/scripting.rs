@@ -4,8 +4,8 @@ use super::client::help;
 use super::{Caller, SessionRun};
 use crate::base::glob;
 use crate::command::Error;
-use crate::resp::Args;
-use crate::script::{RestorePolicy, Vm, parse_sha};
+use crate::resp::{Args, Proto, Reply};
+use crate::script::{Called, Host, LogLevel, RestorePolicy, Tick, Vm, parse_sha};
 use crate::session::{Kill, Scripts};
 
 pub const HANDLERS: &[(&str, SessionRun)] = &[
@@ -36,14 +36,51 @@ pub enum LibraryChange {
     Restore,
 }
 
-/// Changes the libraries as a FUNCTION command says; what it answers, if not OK. `expired` is asked
-/// whether loading has taken too long.
+/// What a library finds around it while it loads: no commands, and not all the time of the world.
+pub struct Loading<F> {
+    /// Whether it has taken too long.
+    pub expired: F,
+}
+
+impl<F: FnMut() -> bool> Host for Loading<F> {
+    fn call(&mut self, _: Args<'_>, proto: Proto, out: &mut Vec<u8>) -> Called {
+        Reply::new(out, proto).error("ERR A library runs no commands while it loads");
+        Called::Replied
+    }
+
+    fn log(&mut self, level: LogLevel, text: &[u8]) {
+        log(level, text);
+    }
+
+    fn set_repl(&mut self, _: u32) {}
+
+    fn acl_check(&mut self, _: Args<'_>) -> Option<bool> {
+        None
+    }
+
+    fn tick(&mut self) -> Tick {
+        if (self.expired)() { Tick::Kill("FUNCTION LOAD timeout") } else { Tick::Go }
+    }
+}
+
+/// `redis.log`.
+pub fn log(level: LogLevel, text: &[u8]) {
+    let text = String::from_utf8_lossy(text);
+    match level {
+        LogLevel::Debug => tracing::trace!("{text}"),
+        LogLevel::Verbose => tracing::debug!("{text}"),
+        LogLevel::Notice => tracing::info!("{text}"),
+        LogLevel::Warning => tracing::warn!("{text}"),
+    }
+}
+
+/// Changes the libraries as a FUNCTION command says; what it answers, if not OK.
 pub fn change_libraries(
     scripts: &Scripts,
     change: LibraryChange,
     args: Args<'_>,
     vm: &mut Vm,
-    expired: &mut dyn FnMut() -> bool,
+    host: &mut dyn Host,
 ) -> Result<Option<Box<[u8]>>, Error> {
     let error = |text: Vec<u8>| Error::Bytes([b"ERR ", &text[..]].concat().into());
     match change {
@@ -52,7 +89,10 @@ pub fn change_libraries(
             false => Err(Error::text("ERR Library not found")),
         }),
         LibraryChange::Flush => {
-            if args.len() > 3 || args.get(2).is_some_and(|word| !is_mode(word)) {
+            if args.len() > 3 {
+                return Err(super::subcommand_syntax(args));
+            }
+            if args.get(2).is_some_and(|word| !is_mode(word)) {
                 return Err(Error::text("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
             }
             scripts.change_libraries(|libraries| {
@@ -68,7 +108,7 @@ pub fn change_libraries(
                 return Err(Error::owned(format!("ERR Unknown option given: {option}")));
             }
             let load = |libraries: &mut crate::script::Libraries| {
-                libraries.load(vm, args.at(code), replace, expired).map(Some).map_err(error)
+                libraries.load(vm, args.at(code), replace, host).map(Some).map_err(error)
             };
             scripts.change_libraries(load)
         }
@@ -86,7 +126,7 @@ pub fn change_libraries(
                 }
             };
             scripts.change_libraries(|libraries| {
-                libraries.restore(vm, args.at(2), policy, expired).map(|()| None).map_err(error)
+                libraries.restore(vm, args.at(2), policy, host).map(|()| None).map_err(error)
             })
         }
     }

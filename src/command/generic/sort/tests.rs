@@ -108,7 +108,7 @@ fn a_set_has_an_order_only_where_it_is_seen_again() {
                 ("SORT t BY x_* DESC", "*3 $1 c $1 b $1 a"),
             ],
         );
-        b.client.in_transaction = true;
+        b.client.in_script = true;
         assert_eq!(b.line("SORT t BY nosort DESC LIMIT 0 2"), "*2 $1 c $1 b");
     }
 }
