@@ -67,6 +67,7 @@ impl Actor {
                 Kind::Command | Kind::Watch { .. } | Kind::Thread => {
                     self.reply(parcel, item, &parcel.replies[from..to])
                 }
+                Kind::Script => self.shipped_back(item, parcel.args(item), &parcel.replies[from..to]),
                 Kind::PutBack => {
                     if parcel.replies[from] == b'-' {
                         let reason = String::from_utf8_lossy(&parcel.replies[from + 1..to]);

@@ -99,6 +99,16 @@ impl Actor {
                     }
                     return false;
                 }
+                Kind::Script => {
+                    self.next_item += 1;
+                    let item = &parcel.items[at];
+                    let Some(reply) = self.run_shipped(item, parcel.args(item)) else {
+                        // Takes long: its reply and what comes after it wait.
+                        return false;
+                    };
+                    parcel.replies.extend_from_slice(&reply);
+                    parcel.ends.push(parcel.replies.len() as u32);
+                }
                 Kind::Thread => {
                     self.next_item += 1;
                     let (commands, mut answers) = parcel.parts();
@@ -300,7 +310,7 @@ impl Runner<'_> {
                 self.serve();
                 at + 1
             }
-            Kind::Hold(_) | Kind::Thread | Kind::Served { .. } | Kind::Moves(_) => {
+            Kind::Hold(_) | Kind::Script | Kind::Thread | Kind::Served { .. } | Kind::Moves(_) => {
                 unreachable!("only the owner's thread runs these")
             }
         }

@@ -29,8 +29,8 @@ use crate::resp::{Args, Proto, Reply};
 use crate::router::{Plan, ShardSet, plan};
 use crate::script::{self, Called, Host, Limits, LogLevel, Outcome, Script, ScriptFlags, Tick, Vm};
 use crate::session::commands::{self, LibraryChange, Loading, SessionRun};
-use crate::session::{Known, Node, Running, Sha, attention};
-use crate::shard::{Engine, Hold};
+use crate::session::{Known, Node, Running, Sha, attention, state};
+use crate::shard::{Engine, Head, Hold, Item, Kind, ReplyTo};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::*};
@@ -108,6 +108,8 @@ pub(super) enum Scripted {
     Missed,
 }
 
+/// What a script answers that was sent to a shard and touches another.
+const MISSED: u8 = b'!';
 /// How far `used_memory_vm_eval` may be behind, per shard.
 const MEMORY_STEP: usize = 16 << 10;
 /// A library that takes longer to load is refused.
@@ -478,11 +480,102 @@ impl Actor {
             return self.suspend(Suspended { grip, hold, unit, key, client, program, progress, out });
         }
         self.give_back(grip);
+        if program.is_shipped {
+            if matches!(ran, Ran::Missed) {
+                out = vec![MISSED];
+            }
+            let parcel = self.todo[self.next_parcel].as_mut().expect("it waits for this reply");
+            parcel.replies.extend_from_slice(&out);
+            parcel.ends.push(parcel.replies.len() as u32);
+        }
         match ran {
             _ if program.is_orphan => self.dismiss(key),
             Ran::Missed => self.hold_program(key, ShardSet::all(self.node.shards()), program),
             _ => self.answer_program(key, &program, &out),
         }
+    }
+
+    /// Sends a script to the one shard it is believed to touch, where it runs as it would here; only its
+    /// arguments and its reply travel. Gives it back where more than that is needed of the session.
+    pub(super) fn ship(&mut self, key: usize, shards: &ShardSet, program: Program) -> Option<Program> {
+        let shard = shards.single().filter(|shard| *shard != self.me);
+        let session = &self.sessions[key];
+        let plain = self.node.attention() == 0 && !session.is(state::TRACKING | state::NO_TOUCH);
+        let (Some(shard), Some(_), true) = (shard, &program.callee, plain) else { return Some(program) };
+        let (command, args) = &program.commands[0];
+        let (command, db, proto) = (*command, program.db() as u16, session.proto);
+        let (conn, client, slot) = (key as u32, session.id as u32, program.placed());
+        self.mark_unpushed(key);
+        let to = ReplyTo { conn, client, slot, fragment: 0 };
+        let head = Head { command, db, proto, view: Default::default(), part: false };
+        self.parcel(shard).push(to, Kind::Script, head, args.as_args());
+        self.tally().forwarded.add(1);
+        None
+    }
+
+    /// Runs a script that another shard has sent. None when it takes long: its reply is added to the
+    /// parcel in hand when it ends.
+    pub(super) fn run_shipped(&mut self, item: &Item, args: Args<'_>) -> Option<Vec<u8>> {
+        let (id, client, mut out) = (item.command, item.to.client as u64, Vec::new());
+        let callee = match self.callee(id, args) {
+            Ok(callee) => callee,
+            Err(line) => {
+                self.node.errors.count(&line);
+                self.tally().error_replies.add(1);
+                Reply::new(&mut out, item.proto).error_bytes(&line);
+                return Some(out);
+            }
+        };
+        let key = self.stand_in(client, item.db as usize);
+        self.sessions[key].proto = item.proto;
+        let mut program = Program::of_one(&self.sessions[key], id, args, Some(callee));
+        (program.is_orphan, program.is_shipped) = (true, true);
+        self.owner.lend();
+        let node = Arc::clone(&self.node);
+        let mut mine = node.cells[self.me as usize].claim().expect("just lent");
+        let ran = self.run_program(key, &program, 0, None, &mut [&mut *mine], &mut out, None);
+        if let Ran::Paused(progress) = ran {
+            let grip = Grip::of_one(mine).keep(&node);
+            self.lent = true;
+            let (hold, unit) = (None, 0);
+            self.suspend(Suspended { grip, hold, unit, key, client, program, progress, out });
+            return None;
+        }
+        drop(mine);
+        self.owner.run();
+        self.dismiss(key);
+        if matches!(ran, Ran::Missed) {
+            out = vec![MISSED];
+        }
+        Some(out)
+    }
+
+    /// A script that was sent to its shard has run there, or needs more.
+    pub(super) fn shipped_back(&mut self, item: &Item, args: Args<'_>, reply: &[u8]) {
+        let key = item.to.conn as usize;
+        if self.sessions.get(key).is_none_or(|s| s.id as u32 != item.to.client) {
+            return;
+        }
+        let (id, slot, mut reply) = (item.command, item.to.slot, reply.to_vec());
+        if reply == [MISSED] {
+            match self.callee(id, args) {
+                Ok(callee) => {
+                    let program =
+                        Program::of_one(&self.sessions[key], id, args, Some(callee)).placed_at(slot);
+                    return self.hold_program(key, ShardSet::all(self.node.shards()), program);
+                }
+                // SCRIPT FLUSH came in between.
+                Err(line) => {
+                    reply.clear();
+                    self.write_error(key, &line, &mut reply);
+                }
+            }
+        }
+        let session = &mut self.sessions[key];
+        session.pending.fill(slot, &reply, &mut session.out);
+        self.note_output(key);
+        self.open_gate(key);
+        self.drained(key);
     }
 
     /// Whether a script is in the middle of its run on this thread.

@@ -61,8 +61,10 @@ pub(super) struct Program {
     pub(super) callee: Option<Callee>,
     /// Fails if a key this client watches has changed.
     watcher: Option<u64>,
-    /// The client has gone: a stand-in's session runs it.
+    /// A stand-in's session runs it: its client has gone, or lives elsewhere.
     pub(super) is_orphan: bool,
+    /// It came from another shard, whose parcel waits for its reply.
+    pub(super) is_shipped: bool,
     db: usize,
     proto: Proto,
 }
@@ -82,6 +84,7 @@ impl Program {
             callee,
             watcher: None,
             is_orphan: false,
+            is_shipped: false,
             db: session.db,
             proto: session.proto,
         }
@@ -95,7 +98,13 @@ impl Program {
         self.db
     }
 
-    fn placed(&self) -> u32 {
+    /// As the answer to this request.
+    pub(super) fn placed_at(mut self, slot: u32) -> Program {
+        self.slot = Some(slot);
+        self
+    }
+
+    pub(super) fn placed(&self) -> u32 {
         self.slot.expect("it waited for its turn")
     }
 }
@@ -136,7 +145,11 @@ pub(super) struct Grip<'n> {
     kept: Vec<Kept<Engine>>,
 }
 
-impl Grip<'_> {
+impl<'n> Grip<'n> {
+    pub(super) fn of_one(lent: Lent<'n, Engine>) -> Grip<'n> {
+        Grip { lent: vec![lent], ..Grip::default() }
+    }
+
     /// Ascending by shard.
     pub(super) fn engines(&mut self) -> Vec<&mut Engine> {
         let Grip { borrowed, lent, kept } = self;
@@ -148,7 +161,7 @@ impl Grip<'_> {
     }
 
     /// Holds on to them over this turn.
-    fn keep(self, node: &Node) -> Grip<'static> {
+    pub(super) fn keep(self, node: &Node) -> Grip<'static> {
         let cell = |engine: &Engine| &node.cells[engine.keyspace.shard as usize];
         let mut kept = self.kept;
         for engine in self.borrowed {
@@ -263,6 +276,7 @@ impl Actor {
             callee: None,
             watcher,
             is_orphan: false,
+            is_shipped: false,
             db: session.db,
             proto,
         };
@@ -376,10 +390,10 @@ impl Actor {
             program.slot = Some(session.pending.reserve(silent));
             session.set(state::GATED, true);
             let client = session.id;
-            let grip = Grip { lent: vec![mine], ..Grip::default() }.keep(&node);
+            let grip = Grip::of_one(mine).keep(&node);
             self.lent = true;
-            let hold = asked.map(Arc::new);
-            return self.suspend(Suspended { grip, hold, unit: 0, key, client, program, progress, out });
+            let (hold, unit) = (asked.map(Arc::new), 0);
+            return self.suspend(Suspended { grip, hold, unit, key, client, program, progress, out });
         }
         drop(mine);
         self.owner.run();
@@ -560,6 +574,13 @@ impl Actor {
             },
         };
         self.sessions[key].set(state::GATED, true);
+        let what = match what {
+            Held::Program(program) => match self.ship(key, &shards, program) {
+                None => return,
+                Some(program) => Held::Program(program),
+            },
+            again => again,
+        };
         let hold = Hold::new(self.node.next_unit(), self.me, shards.as_slice().to_vec());
         let hold = Arc::new(hold.asking(client, asks));
         self.mark_unpushed(key);

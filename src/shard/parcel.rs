@@ -45,6 +45,9 @@ pub enum Kind {
     Watch { client: u64 },
     /// A client is gone or has given up its watches. No reply.
     Unwatch { client: u64 },
+    /// A script whose keys are believed to live here. Replies, or one byte when it needs more than this
+    /// shard: then it has done nothing.
+    Script,
     /// For the shard's own thread, which knows its connections (CLIENT LIST, CLIENT KILL ...).
     Thread,
     /// Replies its one argument: an answer that must come after what is before it in this inbox.
@@ -107,8 +110,10 @@ impl Parcel {
             self.spans.push(Span { start: self.bytes.len() as u32, len: arg.len() as u32 });
             self.bytes.extend_from_slice(arg);
         }
-        self.owner_only |=
-            matches!(kind, Kind::Hold(_) | Kind::Thread | Kind::Served { .. } | Kind::Moves(_));
+        self.owner_only |= matches!(
+            kind,
+            Kind::Hold(_) | Kind::Script | Kind::Thread | Kind::Served { .. } | Kind::Moves(_)
+        );
         let Head { command, db, proto, view, part } = head;
         self.items.push(Item {
             to,
