@@ -253,7 +253,10 @@ fn error_reply(stack: &mut Stack<'_>) -> Results {
 pub(super) fn protected_call(stack: &mut Stack<'_>) -> Results {
     let count = stack.top();
     if count == 0 {
-        return Err(stack.argument_error(1, "value expected"));
+        // What Redis finds where a function should be.
+        stack.push_bool(false);
+        stack.push_bytes(b"attempt to call a boolean value");
+        return Ok(2);
     }
     let status = stack.call(count - 1, -1);
     if status == Status::Ok {

@@ -324,7 +324,8 @@ fn setmetatable(stack: &mut Stack<'_>) -> Results {
 
 fn running(stack: &mut Stack<'_>) -> Results {
     if stack.is_run() {
-        return Ok(0);
+        stack.push_nil();
+        return Ok(1);
     }
     stack.set_top(0);
     stack.copy(Stack::upvalue(1));

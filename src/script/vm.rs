@@ -452,7 +452,8 @@ fn write_failure(stack: &mut Stack<'_>, name: &[u8], reply: &mut Reply<'_>) -> b
         return false;
     }
     let failure = stack.failure();
-    let mut text = failure.text.unwrap_or_default();
+    // A table without a text kills Redis 7.0; later ones say this.
+    let mut text = failure.text.unwrap_or_else(|| b"ERR unknown error".to_vec());
     if let Some(place) = failure.place {
         text = [&text[..], b" script: ", name, b", on ", &place, b"."].concat();
     }
