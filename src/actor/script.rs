@@ -720,7 +720,7 @@ impl Host for Surroundings<'_, '_> {
     fn call(&mut self, args: Args<'_>, proto: Proto, out: &mut Vec<u8>) -> Called {
         let node = self.node;
         let id = match node.table.look_up(args.at(0), args.get(1)) {
-            Looked::Found(id) => id,
+            Looked::Found(id) => node.table.inner(id, args).unwrap_or(id),
             _ => {
                 self.count_error(out, proto, "ERR Unknown Redis command called from script");
                 return Called::Replied;

@@ -155,7 +155,8 @@ pub fn digest_value(exec: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
 /// Handler of DEBUG OBJECT key. `serializedlength` is that of an uncompressed RDB value.
 pub fn object(exec: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let clock = (exec.keys.now / 1000) as u32 & 0xff_ffff;
-    let entry = exec.keys.peek(args.at(2)).ok_or(Error::NoSuchKey)?;
+    // Also what is past its time and still there.
+    let entry = exec.keys.find_even_expired(args.at(2)).ok_or(Error::NoSuchKey)?;
     let (encoding, length) = match entry.value() {
         Value::Int(n) => ("int", rdb_integer_length(n)),
         Value::Bytes(bytes) => (string_encoding(entry, bytes), rdb_string_length(bytes)),

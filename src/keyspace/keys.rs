@@ -197,6 +197,12 @@ impl<'a> Keys<'a> {
         self.owner(key).dbs[db].find(hash, key)
     }
 
+    /// What lies under a key, expired or not (DEBUG OBJECT).
+    pub fn find_even_expired(&mut self, key: &[u8]) -> Option<&Entry> {
+        let (db, hash) = (self.db, self.placement.hash(key));
+        self.owner(key).dbs[db].find(hash, key)
+    }
+
     /// Looks a key up to change it.
     #[inline]
     pub fn write(&mut self, key: &[u8]) -> Option<&mut Entry> {
