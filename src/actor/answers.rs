@@ -68,6 +68,11 @@ impl Actor {
                 Kind::Command | Kind::Watch { .. } | Kind::Thread => {
                     self.reply(parcel, item, &parcel.replies[from..to])
                 }
+                Kind::Slice { .. } => {
+                    if let Some((_, sliced, ticks)) = parcel.sliced.iter().find(|(n, ..)| *n as usize == at) {
+                        self.sliced(item.to, parcel.owner, *sliced, *ticks, &parcel.replies[from..to]);
+                    }
+                }
                 Kind::PutBack => {
                     if parcel.replies[from] == b'-' {
                         let reason = String::from_utf8_lossy(&parcel.replies[from + 1..to]);

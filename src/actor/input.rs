@@ -266,6 +266,7 @@ impl Actor {
                 }
             }
             Plan::Split(shards) if self.tells_in_order(id) => self.hold_command(key, shards, id, args),
+            Plan::Every if spec.slice.is_some() => self.walk(key, id, args),
             Plan::Split(_) | Plan::Every => self.scatter(key, id, args),
             Plan::Hold(shards) => self.hold_command(key, shards, id, args),
         }
@@ -392,6 +393,10 @@ impl Actor {
         if session.is(state::REPLY_SKIP_NEXT) {
             session.set(state::REPLY_SKIP_NEXT, false);
             session.set(state::REPLY_SKIP, true);
+        }
+        if self.sessions[key].is(state::TRACKING | state::SUBSCRIBED) {
+            // What was told before this command was sent comes before its answer, also if that needs no keys.
+            self.local_ready();
         }
         let known = if let Looked::Found(id) = looked { Some(id) } else { None };
         let taken = self.command_checked(key, looked, args);

@@ -29,6 +29,7 @@ mod release;
 #[cfg(test)]
 mod sim;
 mod transaction;
+mod walk;
 
 use crate::base::limits::PARCELS_IN_FLIGHT_MAX;
 use crate::base::{Millis, ShardId};
@@ -86,6 +87,8 @@ pub struct Actor {
     deadlines: BTreeSet<(Millis, usize, u64)>,
     /// Blocked connections whose reply waits for earlier ones.
     unplaced: Vec<usize>,
+    /// Connections of this shard whose commands look at all keys, a slice per turn: which, whose.
+    walking: VecDeque<(usize, u64)>,
     /// Transactions of connections of this shard that wait for keyspaces.
     holds: Vec<OpenHold>,
 
@@ -191,6 +194,7 @@ impl Actor {
             served: Vec::new(),
             deadlines: BTreeSet::new(),
             unplaced: Vec::new(),
+            walking: VecDeque::new(),
             holds: Vec::new(),
             with_output: Vec::new(),
             resumed: Vec::new(),
@@ -301,6 +305,7 @@ impl Actor {
             || self.holds.iter().any(OpenHold::is_ready)
             || self.has_releasable()
             || !self.served.is_empty()
+            || !self.walking.is_empty() && self.has_room()
             || self.outbox.iter().any(Option::is_some);
         if something {
             self.woke();

@@ -72,6 +72,7 @@ impl Actor {
                 self.consume_input(key);
             }
         }
+        self.walk_on();
         self.push_out();
         self.run_inbox();
         self.run_ready_holds();
@@ -189,10 +190,10 @@ impl Actor {
             let Some(session) = self.sessions.get_mut(key) else { continue };
             session.has_output = false;
             if settled && session.held_turns == 0 {
-                session.releasable = session.out.len();
+                session.releasable = session.output_len();
                 self.note_sendable(key);
             } else {
-                let bytes = session.out.len() - session.releasable - session.held_bytes;
+                let bytes = session.output_len() - session.releasable - session.held_bytes;
                 session.held_bytes += bytes;
                 session.held_turns += 1;
                 outputs.push((key, session.id, bytes));
@@ -247,14 +248,7 @@ impl Actor {
         if session.sending || session.releasable == 0 {
             return None;
         }
-        let ready = session.releasable;
-        session.releasable = 0;
-        let output = if ready == session.out.len() {
-            std::mem::replace(&mut session.out, std::mem::take(spare))
-        } else {
-            let rest = session.out.split_off(ready);
-            std::mem::replace(&mut session.out, rest)
-        };
+        let output = session.take_output(spare);
         session.sending = true;
         session.in_flight = output.len();
         Some(output)
@@ -286,9 +280,9 @@ impl Actor {
 
     /// Whether a connection that shall close has nothing more to send.
     pub fn may_close(&self, key: usize) -> bool {
-        self.sessions
-            .get(key)
-            .is_some_and(|s| s.is(state::CLOSING) && !s.sending && s.out.is_empty() && s.pending.is_empty())
+        self.sessions.get(key).is_some_and(|s| {
+            s.is(state::CLOSING) && !s.sending && s.output_len() == 0 && s.pending.is_empty()
+        })
     }
 
     /// For the driver: connections to close without waiting for their output.
@@ -384,7 +378,8 @@ impl Actor {
             largest_out = largest_out.max(session.output_bytes());
             let limit = limits[session.output_class()];
             // Who only listens, or waits, is never idle.
-            let idles = !session.is(state::MONITOR | state::SUBSCRIBED | state::BLOCKED);
+            let idles =
+                !session.is(state::MONITOR | state::SUBSCRIBED | state::BLOCKED) && session.walk.is_none();
             if timeout > 0 && now.saturating_sub(session.last_active) > timeout && idles {
                 close.push(key);
             }

@@ -17,6 +17,8 @@
 mod blocking;
 #[cfg(test)]
 mod pubsub_tests;
+#[cfg(test)]
+mod walk_tests;
 
 use super::{Actor, Lanes};
 use crate::base::ShardId;

@@ -22,6 +22,10 @@ pub enum Canary {
     WaiterNotForgotten,
     /// What was popped for a client that has gone is not put back.
     NothingPutBack,
+    /// Later commands of a connection do not wait for its KEYS, which takes several turns.
+    WalkUngated,
+    /// A slice of KEYS that finds nothing is taken for the last.
+    NothingFoundIsEnd,
     /// UNSUBSCRIBE is answered before messages that were counted for the subscriber.
     EarlyFarewell,
 }
@@ -36,6 +40,9 @@ impl Canary {
     ];
     /// What the simulation of pub/sub must catch.
     pub const OF_MESSAGES: [Canary; 2] = [Canary::FragmentAlone, Canary::EarlyFarewell];
+
+    /// What the simulation of commands in slices must catch.
+    pub const OF_WALKS: [Canary; 2] = [Canary::WalkUngated, Canary::NothingFoundIsEnd];
 
     /// The others.
     pub const ALL: [Canary; 5] = [

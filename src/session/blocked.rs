@@ -35,7 +35,7 @@ pub struct Doubt {
 impl super::Session {
     /// Bytes sent, under way and waiting: where the next reply begins.
     fn output_end(&self) -> u64 {
-        self.bytes_out + (self.in_flight + self.out.len()) as u64
+        self.bytes_out + (self.in_flight + self.output_len()) as u64
     }
 
     /// Looks where replies of pops end that have been written by now. Nothing else of this connection may

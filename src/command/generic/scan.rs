@@ -39,6 +39,21 @@ fn keys(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// The same, a slice at a time. The table is walked by hash, so whatever is there all the time is found
+/// once, however the table changes between two slices.
+fn slice_of_keys(keyspace: &Keyspace, slicing: Slicing<'_>, reply: &mut Reply<'_>) -> Sliced {
+    let Slicing { args, db, now, position, keys } = slicing;
+    let (pattern, mut found) = (args.at(1), 0);
+    let all = glob::is_all(pattern);
+    let next = keyspace.db(db).table().scan(position, keys, |entry| {
+        if (all || glob::matches(pattern, entry.key(), false)) && is_live(entry, now) {
+            reply.bulk(entry.key());
+            found += 1;
+        }
+    });
+    Sliced { next, found }
+}
+
 /// A random live key of the keyspaces in reach. Expired keys it meets are removed for good, so the
 /// search ends.
 fn randomkey(x: &mut Exec<'_>, _: Args<'_>) -> Result<(), Error> {
@@ -202,6 +217,7 @@ pub(super) const KEYS: CommandSpec = CommandSpec {
     summary: "Lists the keys that match a pattern",
     tips: &["request_policy:all_shards", "nondeterministic_output_order"],
     run: Run::Every(keys, Merge::Concat),
+    slice: Some(slice_of_keys),
     ..CommandSpec::DEFAULT
 };
 
