@@ -36,7 +36,7 @@ impl Actor {
             let known =
                 self.sessions.get(item.to.conn as usize).is_some_and(|s| s.id as u32 == item.to.client);
             let key = if known { item.to.conn as usize } else { usize::MAX };
-            self.log_slow(key, item.command, parcel.args(item), *ticks);
+            self.log_slow(key, item.command, parcel.args(item), *ticks, None);
         }
         let mut at = 0;
         while at < parcel.items.len() {

@@ -113,11 +113,11 @@ impl Actor {
                     self.run_thread_part(asker, item.command, commands.args(item), answers.replies);
                     answers.end();
                 }
-                Kind::Served { waiter, shard, chunk } => {
-                    let (waiter, shard, chunk) = (Arc::clone(waiter), *shard, *chunk);
+                Kind::Served { waiter, shard, chunk, ticks } => {
+                    let (waiter, shard, chunk, ticks) = (Arc::clone(waiter), *shard, *chunk, *ticks);
                     self.next_item += 1;
                     parcel.ends.push(parcel.replies.len() as u32);
-                    self.reached_home(&waiter, parcel.args(&parcel.items[at]).at(0), shard, chunk);
+                    self.reached_home(&waiter, parcel.args(&parcel.items[at]).at(0), (shard, chunk), ticks);
                 }
                 Kind::Moves(waiter) => {
                     let waiter = Arc::clone(waiter);
@@ -321,6 +321,8 @@ impl Runner<'_> {
         if let Some(wait) = self.engine.keyspace.blocked.take_wanted() {
             let asker = asker_of(item, self.from);
             let waiter = register(self.env, &mut [self.engine], asker, *wait, self.env.placement);
+            // What waits is in SLOWLOG when it is over.
+            answers.slow.pop_if(|(of, _)| *of as usize == at);
             answers.waiting.push((at as u32, waiter));
         }
         self.serve();

@@ -248,9 +248,8 @@ impl Actor {
         key
     }
 
-    /// A connection has ended, whoever ended it. Answers still under way find nobody; what they popped is
-    /// not lost: it goes back, or, if a send is under way that may have taken it,
-    /// its fate is left to `resolve`.
+    /// A connection has ended, whoever ended it. Answers still under way find nobody; what they popped goes
+    /// back. The fate of what was popped for replies that it may have got or not is left to `resolve`.
     pub fn closed(&mut self, key: usize) -> Option<Doubt> {
         let mut session = self.sessions.try_remove(key)?;
         Actor::end_subscriptions(&self.node, self.me, key, &mut session);

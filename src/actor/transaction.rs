@@ -421,7 +421,7 @@ impl Actor {
         if let Held::Program(program) = &mut what {
             program.slot = session.pending.reserve(silent);
             if program.may_wait {
-                self.gate(key, program.slot);
+                self.gate(key, program.slot, program.commands[0].1.as_args());
             }
             asks = self.asks(program);
         }
@@ -528,7 +528,11 @@ impl Actor {
                     self.finish_wait(key, program.slot, &out, undo);
                 }
             },
-            Held::Again(waiter) => self.finish_wait(key, waiter.asker.seat.slot, &out, None),
+            Held::Again(waiter) => {
+                let ticks = self.book_again(&waiter, &out);
+                self.log_unblocked(key, waiter.asker.command, ticks);
+                self.finish_wait(key, waiter.asker.seat.slot, &out, None);
+            }
             Held::Program(program) => {
                 let Some(session) = self.sessions.get_mut(key) else { return };
                 session.pending.fill(program.slot, &out, &mut session.out);
@@ -599,7 +603,8 @@ impl Actor {
         self.tally().waits_ended.add(1);
         let parts = engines.len() as u16;
         engines.iter_mut().for_each(|e| e.begin_unit(unit, parts));
-        let view = ClientView { no_touch: asker.no_touch, ..ClientView::default() };
+        let view = ClientView { no_touch: asker.no_touch, tracker: asker.tracker, ..ClientView::default() };
+        self.last_tick = (self.ticks)();
         let (db, now, proto, random) = (asker.db as usize, self.now, asker.proto, self.random());
         let job = Job { command: asker.command, db, now, proto, view, random };
         let env = Env { over_limit: false, ..env!(self) };
@@ -781,7 +786,11 @@ impl Actor {
                 }
             }
         }
-        self.count(key, id, args, ok);
+        if engines.first().is_some_and(|lead| lead.keyspace.blocked.wants()) {
+            self.book(id, ok);
+        } else {
+            self.count(key, id, args, ok);
+        }
     }
 
     /// WATCH: each owner notes its keys, at their places.

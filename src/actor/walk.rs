@@ -77,7 +77,9 @@ impl Actor {
         if self.node.journal.is_on() {
             self.note_output(key);
         }
-        self.check_output(key);
+        if !self.sessions[key].is(state::CLOSING) {
+            self.check_output(key);
+        }
     }
 
     /// Everything has been looked at.
@@ -101,7 +103,7 @@ impl Actor {
         tally.processed.add(1);
         tally.commands[command as usize].book(ticks, true, self.settings.latency_tracking);
         if ticks >= self.slow_ticks {
-            self.log_slow(key, command, args.as_args(), ticks);
+            self.log_slow(key, command, args.as_args(), ticks, None);
         }
     }
 }

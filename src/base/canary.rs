@@ -26,17 +26,23 @@ pub enum Canary {
     WalkUngated,
     /// A slice of KEYS that finds nothing is taken for the last.
     NothingFoundIsEnd,
+    /// A reply that the kernel has taken is taken for read.
+    TakenIsRead,
+    /// A reply stays in doubt although its client has been heard of since.
+    DoubtForever,
     /// UNSUBSCRIBE is answered before messages that were counted for the subscriber.
     EarlyFarewell,
 }
 
 impl Canary {
     /// Those that the simulation of clients that wait must find.
-    pub const BLOCKING: [Canary; 4] = [
+    pub const BLOCKING: [Canary; 6] = [
         Canary::ServeWithoutAsking,
         Canary::HoldServesNobody,
         Canary::WaiterNotForgotten,
         Canary::NothingPutBack,
+        Canary::TakenIsRead,
+        Canary::DoubtForever,
     ];
     /// What the simulation of pub/sub must catch.
     pub const OF_MESSAGES: [Canary; 2] = [Canary::FragmentAlone, Canary::EarlyFarewell];

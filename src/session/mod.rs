@@ -17,7 +17,7 @@ mod slowlog;
 mod tracking;
 mod walk;
 
-pub use blocked::{Blocked, Doubt, Owed};
+pub use blocked::{Blocked, Doubt, Fate, Owed};
 pub use journal_mark::JournalMarks;
 pub use latency::{LatencyMonitor, Spike, Spikes};
 pub use multi::Multi;
@@ -137,7 +137,7 @@ pub struct Session {
     pub blocked: Option<Box<Blocked>>,
     /// A command that looks at all keys, and what it has found so far.
     pub walk: Option<Box<Walk>>,
-    /// Pops whose replies the kernel has not taken.
+    /// Pops whose replies have not reached the client for certain.
     pub owed: Vec<Owed>,
     /// Keys under WATCH, with their database: which shards an EXEC must ask.
     pub watching: Vec<(usize, Box<[u8]>)>,

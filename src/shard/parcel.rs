@@ -51,8 +51,8 @@ pub enum Kind {
     /// Replies its one argument: an answer that must come after what is before it in this inbox.
     Echo,
     /// For the home of a waiter that has been served: its only argument is the reply, which depends on
-    /// this chunk of that shard's journal. No reply.
-    Served { waiter: Arc<Waiter>, shard: ShardId, chunk: u64 },
+    /// this chunk of that shard's journal and took so long. No reply.
+    Served { waiter: Arc<Waiter>, shard: ShardId, chunk: u64, ticks: u64 },
     /// For the home of a waiter: run its command again, holding all keyspaces it needs. No reply.
     Moves(Arc<Waiter>),
     /// A waiter waits no more. No reply.

@@ -21,6 +21,8 @@ mod boot;
 mod crash;
 mod differential;
 mod history;
+mod keys;
+mod popped;
 mod protocol;
 mod pubsub;
 mod support;
