@@ -26,3 +26,4 @@ mod popped;
 mod protocol;
 mod pubsub;
 mod support;
+mod tracking;
