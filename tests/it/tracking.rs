@@ -142,8 +142,6 @@ const SCENARIOS: &[Scenario] = &[
         (0, "WATCH g"),
         (1, "ZADD g 8 there"),
         (0, "UNWATCH"),
-        (0, "RANDOMKEY"),
-        (0, "KEYS *"),
         (1, "DEL l h s g nothing"),
         (0, "SUBSTR t 0 1"),
         (0, "MEMORY USAGE t"),
