@@ -22,6 +22,8 @@ const UNITS: &[&str] = &[
     "unit/type/set",
     "unit/type/hash",
     "unit/type/zset",
+    "unit/type/stream",
+    "unit/type/stream-cgroups",
     "unit/sort",
     "unit/bitops",
     "unit/bitfield",

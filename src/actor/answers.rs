@@ -35,7 +35,7 @@ impl Actor {
             let known =
                 self.sessions.get(item.to.conn as usize).is_some_and(|s| s.id as u32 == item.to.client);
             let key = if known { item.to.conn as usize } else { usize::MAX };
-            self.log_slow(key, item.command, parcel.args(item), *ticks);
+            self.log_slow(key, item.command, parcel.args(item), *ticks, None);
         }
         let mut at = 0;
         while at < parcel.items.len() {
@@ -68,6 +68,11 @@ impl Actor {
                     self.reply(parcel, item, &parcel.replies[from..to])
                 }
                 Kind::Script => self.shipped_back(item, parcel.args(item), &parcel.replies[from..to]),
+                Kind::Slice { .. } => {
+                    if let Some((_, sliced, ticks)) = parcel.sliced.iter().find(|(n, ..)| *n as usize == at) {
+                        self.sliced(item.to, parcel.owner, *sliced, *ticks, &parcel.replies[from..to]);
+                    }
+                }
                 Kind::PutBack => {
                     if parcel.replies[from] == b'-' {
                         let reason = String::from_utf8_lossy(&parcel.replies[from + 1..to]);

@@ -5,18 +5,20 @@
 //! waiters and sends the reply here (`Kind::Served`). What else can end the wait happens here: its timeout,
 //! CLIENT UNBLOCK, the end of the connection. One compare-and-swap decides who was first.
 //!
-//! What was popped belongs to the client when the kernel has taken the reply. Until then it is `owed`, and
-//! if the connection ends first it goes back to the end it came from.
+//! What was popped belongs to the client when it has read the reply. Nobody tells a server of that: so it is
+//! `owed` until the kernel has taken the reply, *in doubt* until the client is heard of again, and if the
+//! connection ends before with the reply not sent, or reset by a peer that left it unread, the element goes
+//! back to the end it came from.
 
 use super::{Actor, env};
 use crate::base::{Millis, ShardId, planted};
 use crate::command::{CommandId, blocking, flag};
-use crate::config::words::BlockingTimeoutMargin;
+use crate::config::words::{BlockedPopDoubt, BlockingTimeoutMargin};
 use crate::keyspace::blocked::{Asker, Seat};
 use crate::keyspace::{Wait, Waiter};
 use crate::resp::{Args, ArgsBuf, Reply};
 use crate::router::{self, Plan, ShardSet};
-use crate::session::{Blocked, Doubt, Owed, Session, state};
+use crate::session::{Blocked, Doubt, Fate, Owed, Session, state};
 use crate::shard::{Engine, Head, Item, Kind, Outcome, ReplyTo, Served, Server, register, run_job};
 use std::sync::Arc;
 
@@ -56,7 +58,7 @@ impl Actor {
                     return self.wait_here(key, id, args);
                 }
                 let slot = self.forward(key, shard, id, args);
-                self.gate(key, slot);
+                self.gate(key, slot, args);
             }
             Ok(Plan::Hold(shards)) => self.hold_command(key, shards, id, args),
             _ => self.refuse(key, id, "ERR Invalid arguments specified for command"),
@@ -79,10 +81,14 @@ impl Actor {
         let engine = self.owner.get().expect("it ran a moment ago");
         let waiter = wanted.map(|wait| register(env, &mut [engine], asker, *wait, &self.node.placement));
         self.depends[self.me as usize] = self.depends[self.me as usize].max(depends);
-        self.gate(key, slot);
+        self.gate(key, slot, args);
         match waiter {
-            Some(waiter) => self.blocks(key, waiter),
+            Some(waiter) => {
+                self.book(id, ok);
+                self.blocks(key, waiter);
+            }
             None => {
+                self.count(key, id, args, ok);
                 let undo = self.undo(id, args, job.db as u16, &reply);
                 self.finish_wait(key, slot, &reply, undo);
             }
@@ -90,7 +96,6 @@ impl Actor {
         self.scratch = reply;
         self.serve_here();
         self.take_own_news();
-        self.count(key, id, args, ok);
     }
 
     /// Serves whoever waits for keys of this shard that are ready.
@@ -131,10 +136,11 @@ impl Actor {
     }
 
     /// A command is under way whose reply may take any time.
-    pub(super) fn gate(&mut self, key: usize, slot: u32) {
+    pub(super) fn gate(&mut self, key: usize, slot: u32, args: Args<'_>) {
+        let line = (self.slow_ticks < u64::MAX).then(|| args.into());
         let session = &mut self.sessions[key];
         session.set(state::GATED, true);
-        session.blocked = Some(Box::new(Blocked { slot, waiter: None, fires: None }));
+        session.blocked = Some(Box::new(Blocked { slot, line, waiter: None, fires: None }));
     }
 
     /// A session's command waits, its owners have said.
@@ -207,7 +213,7 @@ impl Actor {
         if let Some(Undo { line, db }) = undo
             && !session.pending.is_silent(slot)
         {
-            session.owed.push(Owed { slot, end: None, line, db });
+            session.owed.push(Owed { slot, end: None, taken: None, line, db });
         }
         session.pending.fill(slot, reply, &mut session.out);
         session.place_owed();
@@ -278,9 +284,6 @@ impl Actor {
             None => reply.null_array(),
             Some(line) => {
                 reply.error(line);
-                if let Some(waiter) = &waiter {
-                    self.tally().commands[waiter.asker.command as usize].failed.add(1);
-                }
                 self.node.errors.count(line.as_bytes());
                 self.tally().error_replies.add(1);
             }
@@ -293,12 +296,16 @@ impl Actor {
         }
     }
 
-    /// CLIENT UNBLOCK has cancelled this session's waiter.
+    /// CLIENT UNBLOCK has cancelled this session's waiter. It counts as a failed call.
     pub(super) fn unblock(&mut self, key: usize, with_error: bool) {
+        let waiter = self.sessions.get(key).and_then(|s| s.blocked.as_ref()?.waiter.clone());
+        if let Some(waiter) = waiter {
+            self.tally().commands[waiter.asker.command as usize].failed.add(1);
+        }
         self.end_wait(key, with_error.then_some(UNBLOCKED));
     }
 
-    /// A connection has ended: nothing more is popped for it, and what it did not get goes back.
+    /// A connection has ended: nothing more is popped for it. What it may not have got.
     pub(super) fn give_up(&mut self, key: usize, session: &mut Session) -> Option<Doubt> {
         if let Some(blocked) = session.blocked.take() {
             self.left(key, session.id, &blocked);
@@ -311,22 +318,32 @@ impl Actor {
         }
         self.unplaced.retain(|k| *k != key);
         let owed = std::mem::take(&mut session.owed);
-        if session.sending && !owed.is_empty() {
-            return Some(Doubt { taken: session.bytes_out, owed });
-        }
-        self.put_back_all(owed);
-        None
+        let trusts_resets = doubts(session, self.settings.blocked_pop_doubt);
+        let (taken, sending) = (session.bytes_out, session.sending);
+        (!owed.is_empty()).then_some(Doubt { taken, sending, trusts_resets, owed })
     }
 
-    /// The last send of a connection that has ended took so many bytes.
-    pub fn resolve(&mut self, doubt: Doubt, sent: usize) {
+    /// What is known of the output of a connection that has ended: its last send took so many bytes, and this
+    /// became of what was taken. Puts back what did not arrive; what is still in doubt comes back.
+    pub fn resolve(&mut self, doubt: Doubt, sent: usize, fate: Fate) -> Option<Doubt> {
         let taken = doubt.taken + sent as u64;
-        self.put_back_all(doubt.owed.into_iter().filter(|owed| owed.end.is_none_or(|end| end > taken)));
+        let (arrived, not_sent): (Vec<Owed>, Vec<Owed>) =
+            doubt.owed.into_iter().partition(|owed| owed.end.is_some_and(|end| end <= taken));
+        self.put_back_all(not_sent);
+        match fate {
+            _ if !doubt.trusts_resets || arrived.is_empty() || planted!(TakenIsRead) => None,
+            Fate::Reached => None,
+            Fate::Lost => {
+                self.put_back_all(arrived);
+                None
+            }
+            Fate::Open => Some(Doubt { taken, sending: false, owed: arrived, ..doubt }),
+        }
     }
 
     /// Whether a connection has pops that the kernel has not taken.
     pub fn is_owed(&self, key: usize) -> bool {
-        self.sessions.get(key).is_some_and(|session| !session.owed.is_empty())
+        self.sessions.get(key).is_some_and(|session| session.owed.iter().any(|owed| owed.taken.is_none()))
     }
 
     /// A connection is about to be closed: nothing more is popped for it.
@@ -345,13 +362,13 @@ impl Actor {
             let Seat { home, conn, client, slot } = asker.seat;
             let to = ReplyTo { conn, client, slot, fragment: 0 };
             match outcome {
-                Outcome::Reply { bytes, shard, chunk } if home == self.me => {
-                    self.reached_home(&waiter, &bytes, shard, chunk);
+                Outcome::Reply { bytes, shard, chunk, ticks } if home == self.me => {
+                    self.reached_home(&waiter, &bytes, (shard, chunk), ticks);
                 }
                 Outcome::Moves if home == self.me => self.run_again(&waiter),
-                Outcome::Reply { bytes, shard, chunk } => {
+                Outcome::Reply { bytes, shard, chunk, ticks } => {
                     let reply: ArgsBuf = [&bytes].into_iter().collect();
-                    let kind = Kind::Served { waiter, shard, chunk };
+                    let kind = Kind::Served { waiter, shard, chunk, ticks };
                     self.parcel(home).push(to, kind, Head::default(), reply.as_args());
                 }
                 Outcome::Moves => self.parcel(home).push_bare(to, Kind::Moves(waiter)),
@@ -359,21 +376,51 @@ impl Actor {
         }
     }
 
-    /// A waiter of this home has been served.
-    pub(super) fn reached_home(&mut self, waiter: &Arc<Waiter>, reply: &[u8], shard: ShardId, chunk: u64) {
+    /// A waiter of this home has been served: its reply, the chunk of a shard's journal that it depends on, and
+    /// how long it took.
+    pub(super) fn reached_home(
+        &mut self,
+        waiter: &Arc<Waiter>,
+        reply: &[u8],
+        (shard, chunk): (ShardId, u64),
+        ticks: u64,
+    ) {
         let Seat { conn, client, slot, .. } = waiter.asker.seat;
         let depends = &mut self.depends[shard as usize];
         *depends = (*depends).max(chunk);
         let undo = self.undo(waiter.asker.command, waiter.wait.line(0).as_args(), waiter.asker.db, reply);
         match self.seated(ReplyTo { conn, client, slot, fragment: 0 }) {
             Some(_) => {
+                self.log_unblocked(conn as usize, waiter.asker.command, ticks);
                 self.finish_wait(conn as usize, slot, reply, undo);
                 if self.node.waits_over_shards(waiter) {
                     self.forget_everywhere(waiter, Some(shard));
                 }
             }
-            None => self.put_back_all(undo.map(|u| Owed { slot, end: None, line: u.line, db: u.db })),
+            None => {
+                self.put_back_all(undo.map(|u| Owed { slot, end: None, taken: None, line: u.line, db: u.db }))
+            }
         }
+    }
+
+    /// A client that waited is about to be answered: SLOWLOG and LATENCY hear of it now.
+    pub(super) fn log_unblocked(&mut self, key: usize, command: CommandId, ticks: u64) {
+        if ticks < self.slow_ticks {
+            return;
+        }
+        let line = self.sessions.get(key).and_then(|s| s.blocked.as_ref()?.line.clone());
+        if let Some(line) = line {
+            self.log_slow(key, command, line.as_args(), ticks, Some("command-unblocking"));
+        }
+    }
+
+    /// Books the second run of a client that waited; how long it took.
+    pub(super) fn book_again(&mut self, waiter: &Waiter, reply: &[u8]) -> u64 {
+        let ticks = (self.ticks)().wrapping_sub(self.last_tick);
+        let row = &self.tally().commands[waiter.asker.command as usize];
+        row.ticks.add(ticks);
+        row.failed.add((reply.first() == Some(&b'-')) as u64);
+        ticks
     }
 
     /// There is something for a waiter of this home that must go to a key of another shard: its command
@@ -402,7 +449,7 @@ impl Actor {
             && let Some(undo) = self.undo(item.command, args, item.db, reply)
         {
             let slot = item.to.slot;
-            self.put_back_all([Owed { slot, end: None, line: undo.line, db: undo.db }]);
+            self.put_back_all([Owed { slot, end: None, taken: None, line: undo.line, db: undo.db }]);
         }
     }
 
@@ -442,6 +489,18 @@ fn fires_at(session: &Session, wait: &Wait, margin: BlockingTimeoutMargin) -> Op
     // Times are cut to the millisecond: one more is as long as was asked for, at least.
     Some(deadline + 1)
 }
+
+/// Whether this client's pops are in doubt until it is heard of again (`blocked-pop-doubt`).
+pub(super) fn doubts(session: &Session, setting: BlockedPopDoubt) -> bool {
+    match setting {
+        BlockedPopDoubt::No => false,
+        BlockedPopDoubt::Yes => true,
+        BlockedPopDoubt::Auto => CLOSES_ORDERLY.iter().any(|name| session.lib_name.starts_with(name)),
+    }
+}
+
+/// Libraries that reset a connection only by closing it with something unread.
+const CLOSES_ORDERLY: [&[u8]; 4] = [b"redis-py", b"ioredis", b"node-redis", b"go-redis"];
 
 /// redis-py since 8: its socket timeout is that of the blocking command.
 fn gives_up_on_time(session: &Session) -> bool {

@@ -4,12 +4,17 @@ use super::blocking::asker_of;
 use super::{Actor, env};
 use crate::base::{ShardId, planted};
 use crate::command::CommandId;
-use crate::resp::{Args, ArgsBuf};
+use crate::command::spec::Slicing;
+use crate::resp::{Args, ArgsBuf, Reply};
 use crate::session::commands::{SessionRun, Threads};
 use crate::shard::{
     Answers, Commands, Engine, Env, Item, Job, Kind, Parcel, Served, Server, register, run_job,
 };
 use std::sync::Arc;
+
+/// Keys that a command that looks at all of them (KEYS) looks at before others come: 0.1 ms, if none of
+/// them is in the processor's cache.
+const KEYS_PER_SLICE: usize = if cfg!(test) { 16 } else { 1024 };
 
 /// A watched key had changed: the header's reply of a unit that did not run.
 pub(super) const ABORTED: u8 = b'!';
@@ -118,11 +123,11 @@ impl Actor {
                     self.run_thread_part(asker, item.command, commands.args(item), answers.replies);
                     answers.end();
                 }
-                Kind::Served { waiter, shard, chunk } => {
-                    let (waiter, shard, chunk) = (Arc::clone(waiter), *shard, *chunk);
+                Kind::Served { waiter, shard, chunk, ticks } => {
+                    let (waiter, shard, chunk, ticks) = (Arc::clone(waiter), *shard, *chunk, *ticks);
                     self.next_item += 1;
                     parcel.ends.push(parcel.replies.len() as u32);
-                    self.reached_home(&waiter, parcel.args(&parcel.items[at]).at(0), shard, chunk);
+                    self.reached_home(&waiter, parcel.args(&parcel.items[at]).at(0), (shard, chunk), ticks);
                 }
                 Kind::Moves(waiter) => {
                     let waiter = Arc::clone(waiter);
@@ -303,6 +308,10 @@ impl Runner<'_> {
                 self.serve();
                 at + 1
             }
+            Kind::Slice { position } => {
+                self.run_slice(commands, at, *position, answers);
+                at + 1
+            }
             Kind::PutBack => {
                 let over_limit = std::mem::take(&mut self.env.over_limit);
                 self.run_item(commands, at, answers);
@@ -322,6 +331,8 @@ impl Runner<'_> {
         if let Some(wait) = self.engine.keyspace.blocked.take_wanted() {
             let asker = asker_of(item, self.from);
             let waiter = register(self.env, &mut [self.engine], asker, *wait, self.env.placement);
+            // What waits is in SLOWLOG when it is over.
+            answers.slow.pop_if(|(of, _)| *of as usize == at);
             answers.waiting.push((at as u32, waiter));
         }
         self.serve();
@@ -330,6 +341,20 @@ impl Runner<'_> {
     fn serve(&mut self) {
         let Runner { env, engine, now, random, ticks, served, .. } = self;
         Server { env: *env, now: *now, random: *random, ticks: *ticks, served }.serve(engine);
+    }
+
+    /// Looks at a piece of the keys. The command is counted at its end, at home.
+    fn run_slice(&mut self, commands: Commands<'_>, at: usize, position: u64, answers: &mut Answers<'_>) {
+        let item: &Item = &commands.items[at];
+        let slice = self.env.table.spec(item.command).slice.expect("planned by its row");
+        let (args, db) = (commands.args(item), item.db as usize);
+        let slicing = Slicing { args, db, now: self.now, position, keys: KEYS_PER_SLICE };
+        let mut reply = Reply::new(answers.replies, item.proto);
+        let sliced = slice(&self.engine.keyspace, slicing, &mut reply);
+        answers.end();
+        let tick = (self.ticks)();
+        answers.sliced.push((at as u32, sliced, tick.wrapping_sub(self.last_tick)));
+        self.last_tick = tick;
     }
 
     fn run_item(&mut self, commands: Commands<'_>, at: usize, answers: &mut Answers<'_>) {

@@ -2,6 +2,7 @@
 //! owners, queued by MULTI, or refused.
 
 use super::{Actor, env};
+use crate::base::planted;
 use crate::command::{CommandId, Error, Looked, Run, flag, introspect};
 use crate::config;
 use crate::resp::{self, Args, ArgsBuf, Parsed, Proto, Reply, Span};
@@ -35,6 +36,9 @@ impl Actor {
         let session = &mut self.sessions[key];
         session.last_active = self.now;
         session.bytes_in += bytes.len() as u64;
+        if !session.owed.is_empty() && !planted!(DoubtForever) {
+            session.heard();
+        }
         if session.is(state::CLOSING) {
             return;
         }
@@ -209,27 +213,41 @@ impl Actor {
     /// Books a command that ran here: calls, time, errors, SLOWLOG.
     #[inline]
     pub(super) fn count(&mut self, key: usize, id: CommandId, args: Args<'_>, ok: bool) {
+        let ticks = self.book(id, ok);
+        if ticks >= self.slow_ticks {
+            self.log_slow(key, id, args, ticks, None);
+        }
+    }
+
+    /// The same without SLOWLOG; how long it took.
+    #[inline]
+    pub(super) fn book(&mut self, id: CommandId, ok: bool) -> u64 {
         let tick = (self.ticks)();
         let ticks = tick.wrapping_sub(self.last_tick);
         self.last_tick = tick;
         let tally = &self.node.tallies[self.me as usize];
         tally.processed.add(1);
         tally.commands[id as usize].book(ticks, ok, self.settings.latency_tracking);
-        if ticks >= self.slow_ticks {
-            self.log_slow(key, id, args, ticks);
-        }
+        ticks
     }
 
-    /// A command took long enough for SLOWLOG or for LATENCY.
+    /// A command took long enough for SLOWLOG or for LATENCY, where it may have a name of its own.
     #[cold]
-    pub(super) fn log_slow(&mut self, key: usize, id: CommandId, args: Args<'_>, ticks: u64) {
+    pub(super) fn log_slow(
+        &mut self,
+        key: usize,
+        id: CommandId,
+        args: Args<'_>,
+        ticks: u64,
+        event: Option<&'static str>,
+    ) {
         let (node, settings) = (&self.node, &self.settings);
         let spec = node.table.spec(id);
         let micros = (ticks as f64 / node.facts.ticks_per_micro) as u64;
         let (millis, threshold) = (micros / 1000, settings.latency_monitor_threshold);
         if threshold > 0 && millis >= threshold as u64 {
-            let event = if spec.has(flag::FAST) { "fast-command" } else { "command" };
-            node.latency.add(event, self.now / 1000, millis);
+            let usual = if spec.has(flag::FAST) { "fast-command" } else { "command" };
+            node.latency.add(event.unwrap_or(usual), self.now / 1000, millis);
         }
         let slower_than = settings.slowlog_log_slower_than;
         if slower_than < 0 || micros < slower_than as u64 || spec.has(flag::SKIP_SLOWLOG) {
@@ -269,6 +287,7 @@ impl Actor {
                 }
             }
             Plan::Split(shards) if self.tells_in_order(id) => self.hold_command(key, shards, id, args),
+            Plan::Every if spec.slice.is_some() => self.walk(key, id, args),
             Plan::Split(_) | Plan::Every => self.scatter(key, id, args),
             Plan::Hold(shards) => self.hold_command(key, shards, id, args),
         }
@@ -395,6 +414,10 @@ impl Actor {
         if session.is(state::REPLY_SKIP_NEXT) {
             session.set(state::REPLY_SKIP_NEXT, false);
             session.set(state::REPLY_SKIP, true);
+        }
+        if self.sessions[key].is(state::TRACKING | state::SUBSCRIBED) {
+            // What was told before this command was sent comes before its answer, also if that needs no keys.
+            self.local_ready();
         }
         let known = if let Looked::Found(id) = looked { Some(id) } else { None };
         let taken = self.command_checked(key, looked, args);

@@ -30,6 +30,7 @@ mod script;
 #[cfg(test)]
 mod sim;
 mod transaction;
+mod walk;
 
 use crate::base::limits::PARCELS_IN_FLIGHT_MAX;
 use crate::base::{Millis, ShardId};
@@ -88,6 +89,8 @@ pub struct Actor {
     deadlines: BTreeSet<(Millis, usize, u64)>,
     /// Blocked connections whose reply waits for earlier ones.
     unplaced: Vec<usize>,
+    /// Connections of this shard whose commands look at all keys, a slice per turn: which, whose.
+    walking: VecDeque<(usize, u64)>,
     /// Transactions of connections of this shard that wait for keyspaces.
     holds: Vec<OpenHold>,
     /// Number of the command that runs in a transaction, for the order in which keys become ready.
@@ -196,6 +199,7 @@ impl Actor {
             served: Vec::new(),
             deadlines: BTreeSet::new(),
             unplaced: Vec::new(),
+            walking: VecDeque::new(),
             holds: Vec::new(),
             stamp: 0,
             scripting: Scripting::default(),
@@ -251,9 +255,8 @@ impl Actor {
         key
     }
 
-    /// A connection has ended, whoever ended it. Answers still under way find nobody; what they popped is
-    /// not lost: it goes back, or, if a send is under way that may have taken it,
-    /// its fate is left to `resolve`.
+    /// A connection has ended, whoever ended it. Answers still under way find nobody; what they popped goes
+    /// back. The fate of what was popped for replies that it may have got or not is left to `resolve`.
     pub fn closed(&mut self, key: usize) -> Option<Doubt> {
         let mut session = self.sessions.try_remove(key)?;
         Actor::end_subscriptions(&self.node, self.me, key, &mut session);
@@ -308,6 +311,7 @@ impl Actor {
             || self.holds.iter().any(OpenHold::is_ready)
             || self.has_releasable()
             || !self.served.is_empty()
+            || !self.walking.is_empty() && self.has_room()
             || self.outbox.iter().any(Option::is_some);
         if something {
             self.woke();

@@ -4,6 +4,7 @@
 //! demands. What a turn has written to its connections is released as one; a connection's output keeps
 //! its order.
 
+use super::blocking::doubts;
 use super::input::redacted;
 use super::{Actor, attention_bit};
 use crate::base::{Millis, planted};
@@ -27,6 +28,9 @@ pub(super) struct Release {
 /// Reply bytes of a client that has not logged in and does not read (Redis: 16 KiB of the connection's
 /// own buffer, and 1 KiB beyond it).
 const UNAUTHENTICATED_OUTPUT_MAX: u64 = 17 * 1024;
+
+/// How long a pop's reply is in doubt that the kernel has taken, if its client is not heard of.
+const DOUBT_MAX: Millis = 30_000;
 
 /// How many expired keys a turn may remove, and how many flushed entries it may free.
 const EXPIRE_PER_TURN: usize = 64;
@@ -72,6 +76,7 @@ impl Actor {
                 self.consume_input(key);
             }
         }
+        self.walk_on();
         self.push_out();
         self.run_inbox();
         self.resume_script();
@@ -190,10 +195,10 @@ impl Actor {
             let Some(session) = self.sessions.get_mut(key) else { continue };
             session.has_output = false;
             if settled && session.held_turns == 0 {
-                session.releasable = session.out.len();
+                session.releasable = session.output_len();
                 self.note_sendable(key);
             } else {
-                let bytes = session.out.len() - session.releasable - session.held_bytes;
+                let bytes = session.output_len() - session.releasable - session.held_bytes;
                 session.held_bytes += bytes;
                 session.held_turns += 1;
                 outputs.push((key, session.id, bytes));
@@ -248,14 +253,7 @@ impl Actor {
         if session.sending || session.releasable == 0 {
             return None;
         }
-        let ready = session.releasable;
-        session.releasable = 0;
-        let output = if ready == session.out.len() {
-            std::mem::replace(&mut session.out, std::mem::take(spare))
-        } else {
-            let rest = session.out.split_off(ready);
-            std::mem::replace(&mut session.out, rest)
-        };
+        let output = session.take_output(spare);
         session.sending = true;
         session.in_flight = output.len();
         Some(output)
@@ -269,7 +267,8 @@ impl Actor {
         session.in_flight = 0;
         session.bytes_out += bytes as u64;
         if !session.owed.is_empty() {
-            session.settle_owed();
+            let in_doubt = doubts(session, self.settings.blocked_pop_doubt).then_some(self.now);
+            session.settle_owed(in_doubt);
         }
         if session.releasable > 0 || session.is(state::CLOSING) {
             self.note_sendable(key);
@@ -282,14 +281,15 @@ impl Actor {
         session.sending = false;
         session.in_flight = 0;
         session.bytes_out += taken as u64;
-        session.settle_owed();
+        let in_doubt = doubts(session, self.settings.blocked_pop_doubt).then_some(self.now);
+        session.settle_owed(in_doubt);
     }
 
     /// Whether a connection that shall close has nothing more to send.
     pub fn may_close(&self, key: usize) -> bool {
-        self.sessions
-            .get(key)
-            .is_some_and(|s| s.is(state::CLOSING) && !s.sending && s.out.is_empty() && s.pending.is_empty())
+        self.sessions.get(key).is_some_and(|s| {
+            s.is(state::CLOSING) && !s.sending && s.output_len() == 0 && s.pending.is_empty()
+        })
     }
 
     /// For the driver: connections to close without waiting for their output.
@@ -377,7 +377,7 @@ impl Actor {
     fn check_connections(&mut self) {
         let (now, timeout) = (self.now, self.settings.timeout as u64 * 1000);
         let limits = self.settings.client_output_buffer_limit;
-        let (mut bytes, mut largest_in, mut largest_out) = (0, 0, 0);
+        let (mut bytes, mut largest_in, mut largest_out, mut in_doubt) = (0, 0, 0, 0);
         let mut close = Vec::new();
         for (key, session) in &mut self.sessions {
             bytes += session.buffer_bytes();
@@ -385,9 +385,13 @@ impl Actor {
             largest_out = largest_out.max(session.output_bytes());
             let limit = limits[session.output_class()];
             // Who only listens, or waits, is never idle.
-            let idles = !session.is(state::MONITOR | state::SUBSCRIBED | state::BLOCKED);
+            let idles =
+                !session.is(state::MONITOR | state::SUBSCRIBED | state::BLOCKED) && session.walk.is_none();
             if timeout > 0 && now.saturating_sub(session.last_active) > timeout && idles {
                 close.push(key);
+            }
+            if !session.owed.is_empty() {
+                in_doubt += session.settle_doubts(now.saturating_sub(DOUBT_MAX));
             }
             let output = session.output_bytes() as u64;
             if limit.soft_bytes > 0 && output > limit.soft_bytes {
@@ -403,6 +407,7 @@ impl Actor {
         tally.client_bytes.set(bytes as u64);
         tally.largest_input.set(largest_in as u64);
         tally.largest_output.set(largest_out as u64);
+        tally.pops_in_doubt.set(in_doubt as u64);
         for key in close {
             self.close_now(key, 0);
         }

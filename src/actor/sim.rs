@@ -17,6 +17,8 @@
 mod blocking;
 #[cfg(test)]
 mod pubsub_tests;
+#[cfg(test)]
+mod walk_tests;
 
 use super::{Actor, Lanes};
 use crate::base::ShardId;
@@ -27,7 +29,7 @@ use crate::config::Settings;
 use crate::journal::{Merger, Replay, Sink};
 use crate::keyspace::{Keyspace, Placement};
 use crate::resp::Args;
-use crate::session::{Control, Facts, Node, Peer};
+use crate::session::{Control, Facts, Fate, Node, Peer};
 use crate::shard::Engine;
 use crate::structure::{Item, Object};
 use std::collections::{BTreeMap, VecDeque};
@@ -87,6 +89,10 @@ struct Client {
     key: usize,
     /// Bytes on their way to the shard, delivered in pieces.
     sending: Vec<u8>,
+    /// Taken by the kernel, and not read.
+    unread: Vec<u8>,
+    /// It has read something since it sent last: whatever comes now belongs to the same commands.
+    has_read: bool,
     received: Vec<u8>,
     expected: usize,
     got: usize,
@@ -133,7 +139,17 @@ impl World {
         let shard = self.choice.below(self.shards.len());
         self.rouse(shard);
         let key = self.shards[shard].actor.open(Peer::default(), 0);
-        Client { shard, key, sending: vec![], received: vec![], expected: 0, got: 0, open: true }
+        Client {
+            shard,
+            key,
+            sending: vec![],
+            unread: vec![],
+            has_read: false,
+            received: vec![],
+            expected: 0,
+            got: 0,
+            open: true,
+        }
     }
 
     /// The thread of a shard runs again.
@@ -179,12 +195,20 @@ impl World {
         self.shards[shard].actor.begin_turn(self.now_micros);
         if self.shards[shard].actor.has_room() {
             for client in clients.iter_mut().filter(|c| c.open && c.shard == shard && !c.sending.is_empty()) {
-                if self.choice.one_in(3) {
+                // Who has something to read reads it, some time, before it sends again.
+                if self.choice.one_in(3) || !client.unread.is_empty() {
                     continue;
                 }
                 let len = 1 + self.choice.below(client.sending.len().min(400));
                 let piece: Vec<u8> = client.sending.drain(..len).collect();
+                client.has_read = false;
                 self.shards[shard].actor.input(client.key, &piece);
+            }
+        }
+        for client in clients.iter_mut().filter(|c| c.open && c.shard == shard) {
+            if !client.unread.is_empty() && !self.choice.one_in(3) {
+                client.received.append(&mut client.unread);
+                client.has_read = true;
             }
         }
         let worked = self.shards[shard].actor.end_turn();
@@ -270,13 +294,25 @@ impl World {
         self.rouse(client.shard);
         let doubt = self.shards[client.shard].actor.closed(client.key);
         client.open = false;
+        if client.has_read {
+            // Nobody can know which replies of a pipeline were read: here all, if any.
+            client.received.append(&mut client.unread);
+        }
+        // The peer's kernel says whether it left something unread.
+        let fate = if client.unread.is_empty() { Fate::Reached } else { Fate::Lost };
+        client.unread.clear();
         let flying = self.flying.iter().position(|f| (f.0, f.1) == (client.shard, client.key));
         let flying = flying.map(|at| self.flying.swap_remove(at).2).unwrap_or_default();
         // What was under way has been taken, or it has not.
-        let taken = if self.choice.one_in(2) { flying.len() } else { 0 };
+        let taken = if self.choice.one_in(2) && fate == Fate::Reached { flying.len() } else { 0 };
         client.received.extend_from_slice(&flying[..taken]);
         if let Some(doubt) = doubt {
-            self.shards[client.shard].actor.resolve(doubt, taken);
+            let actor = &mut self.shards[client.shard].actor;
+            // It may take a moment until that is known.
+            let open = if self.choice.one_in(2) { Fate::Open } else { fate };
+            if let Some(doubt) = actor.resolve(doubt, taken, open) {
+                actor.resolve(doubt, 0, fate);
+            }
         }
     }
 
@@ -290,7 +326,7 @@ impl World {
             let (_, key, output) = self.flying.swap_remove(at);
             actor.sent(key, output.len());
             if let Some(client) = clients.iter_mut().find(|c| c.open && c.shard == shard && c.key == key) {
-                client.received.extend_from_slice(&output);
+                client.unread.extend_from_slice(&output);
             }
         }
         while let Some(key) = actor.next_sendable() {

@@ -561,7 +561,7 @@ impl Actor {
         if let Held::Program(program) = &mut what {
             let slot = *program.slot.get_or_insert_with(|| session.pending.reserve(silent));
             if program.may_wait {
-                self.gate(key, slot);
+                self.gate(key, slot, program.commands[0].1.as_args());
             }
             asks = self.asks(program);
         }
@@ -673,6 +673,8 @@ impl Actor {
             Held::Again(waiter) => {
                 // Otherwise it has gone, or waits on.
                 if self.run_waiter(&waiter, unit, engines, &mut out) {
+                    let ticks = self.book_again(&waiter, &out);
+                    self.log_unblocked(key, waiter.asker.command, ticks);
                     self.finish_wait(key, waiter.asker.seat.slot, &out, None);
                 }
                 return Ok(());
@@ -795,7 +797,8 @@ impl Actor {
         self.tally().waits_ended.add(1);
         let parts = engines.len() as u16;
         engines.iter_mut().for_each(|e| e.begin_unit(unit, parts));
-        let view = ClientView { no_touch: asker.no_touch, ..ClientView::default() };
+        let view = ClientView { no_touch: asker.no_touch, tracker: asker.tracker, ..ClientView::default() };
+        self.last_tick = (self.ticks)();
         let (db, now, proto, random) = (asker.db as usize, self.now, asker.proto, self.random());
         let job = Job { command: asker.command, db, now, proto, view, random };
         let env = Env { over_limit: false, ..env!(self) };
@@ -1020,7 +1023,11 @@ impl Actor {
                 }
             }
         }
-        self.count(key, id, args, ok);
+        if engines.first().is_some_and(|lead| lead.keyspace.blocked.wants()) {
+            self.book(id, ok);
+        } else {
+            self.count(key, id, args, ok);
+        }
     }
 
     /// WATCH: each owner notes its keys, at their places.

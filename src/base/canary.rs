@@ -22,20 +22,33 @@ pub enum Canary {
     WaiterNotForgotten,
     /// What was popped for a client that has gone is not put back.
     NothingPutBack,
+    /// Later commands of a connection do not wait for its KEYS, which takes several turns.
+    WalkUngated,
+    /// A slice of KEYS that finds nothing is taken for the last.
+    NothingFoundIsEnd,
+    /// A reply that the kernel has taken is taken for read.
+    TakenIsRead,
+    /// A reply stays in doubt although its client has been heard of since.
+    DoubtForever,
     /// UNSUBSCRIBE is answered before messages that were counted for the subscriber.
     EarlyFarewell,
 }
 
 impl Canary {
     /// Those that the simulation of clients that wait must find.
-    pub const BLOCKING: [Canary; 4] = [
+    pub const BLOCKING: [Canary; 6] = [
         Canary::ServeWithoutAsking,
         Canary::HoldServesNobody,
         Canary::WaiterNotForgotten,
         Canary::NothingPutBack,
+        Canary::TakenIsRead,
+        Canary::DoubtForever,
     ];
     /// What the simulation of pub/sub must catch.
     pub const OF_MESSAGES: [Canary; 2] = [Canary::FragmentAlone, Canary::EarlyFarewell];
+
+    /// What the simulation of commands in slices must catch.
+    pub const OF_WALKS: [Canary; 2] = [Canary::WalkUngated, Canary::NothingFoundIsEnd];
 
     /// The others.
     pub const ALL: [Canary; 5] = [

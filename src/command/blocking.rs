@@ -99,6 +99,8 @@ pub fn undo(name: &str, args: Args<'_>, reply: &[u8]) -> Option<ArgsBuf> {
     };
     let mut line: ArgsBuf = [push.as_bytes(), *key].into_iter().collect();
     if push == "ZADD" {
+        // A member that somebody has added anew meanwhile keeps its new score.
+        line.push(b"NX");
         for pair in popped.chunks_exact(2) {
             line.push(pair[1]);
             line.push(pair[0]);
@@ -160,11 +162,11 @@ mod tests {
         assert_eq!(undone("blmpop 0 1 k left count 2", several).as_deref(), Some("LPUSH k b a"));
         assert_eq!(undone("blmpop 0 1 k RIGHT count 2", several).as_deref(), Some("RPUSH k b a"));
         let member = "*3\r\n$1\r\nk\r\n$1\r\nm\r\n$3\r\n1.5\r\n";
-        assert_eq!(undone("bzpopmin k 0", member).as_deref(), Some("ZADD k 1.5 m"));
+        assert_eq!(undone("bzpopmin k 0", member).as_deref(), Some("ZADD k NX 1.5 m"));
         let three = "*3\r\n$1\r\nk\r\n$1\r\nm\r\n,inf\r\n";
-        assert_eq!(undone("bzpopmax k 0", three).as_deref(), Some("ZADD k inf m"));
+        assert_eq!(undone("bzpopmax k 0", three).as_deref(), Some("ZADD k NX inf m"));
         let members = "*2\r\n$1\r\nk\r\n*2\r\n*2\r\n$1\r\na\r\n,1\r\n*2\r\n$1\r\nb\r\n,2\r\n";
-        assert_eq!(undone("bzmpop 0 1 k min count 2", members).as_deref(), Some("ZADD k 1 a 2 b"));
+        assert_eq!(undone("bzmpop 0 1 k min count 2", members).as_deref(), Some("ZADD k NX 1 a 2 b"));
     }
 
     #[test]

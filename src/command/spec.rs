@@ -4,7 +4,9 @@
 //! Every family file (`string.rs`, `generic.rs`, ...) ends with `pub const COMMANDS: &[CommandSpec]`.
 
 use super::{Error, Exec};
-use crate::resp::Args;
+use crate::base::Millis;
+use crate::keyspace::Keyspace;
+use crate::resp::{Args, Reply};
 
 /// Runs on the keyspace that owns the command's keys. Writes exactly one reply, or returns an error
 /// and what it wrote is taken back. Changes are reported through `Keys::changed`.
@@ -394,6 +396,33 @@ pub struct CommandSpec {
     /// it as an argument (XREADGROUP GROUP streams ...). None: where the key spec says.
     pub keyword: Option<fn(Args<'_>) -> Option<usize>>,
     pub run: Run,
+    /// Outside a transaction it runs in slices, so that others come between; inside one as `run` says.
+    pub slice: Option<Slice>,
+}
+
+/// A piece of a command that looks at every key of a shard (KEYS): what it finds from a position on goes to
+/// the reply, as elements of an array whose head is written when all have been found.
+pub type Slice = fn(&Keyspace, Slicing<'_>, &mut Reply<'_>) -> Sliced;
+
+/// What a slice looks at.
+#[derive(Clone, Copy)]
+pub struct Slicing<'a> {
+    pub args: Args<'a>,
+    pub db: usize,
+    pub now: Millis,
+    /// 0 at the beginning.
+    pub position: u64,
+    /// About so many keys.
+    pub keys: usize,
+}
+
+/// What came of a slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sliced {
+    /// Where the next begins; 0 after the last.
+    pub next: u64,
+    /// Elements in its reply.
+    pub found: usize,
 }
 
 impl CommandSpec {
@@ -415,6 +444,7 @@ impl CommandSpec {
         subcommands: &[],
         keyword: None,
         run: Run::Session,
+        slice: None,
     };
 
     pub fn has(&self, flags: u32) -> bool {

@@ -176,6 +176,7 @@ settings! {
         pub shutdown_on_sigterm: ShutdownFlags,
         pub pipeline_order: PipelineOrder,
         pub blocking_timeout_margin: BlockingTimeoutMargin,
+        pub blocked_pop_doubt: BlockedPopDoubt,
         pub databases: u32,
         pub daemonize: bool,
         pub supervised: Supervised,

@@ -64,6 +64,10 @@ words!(
     /// Whose blocking commands are answered a little before their timeouts.
     BlockingTimeoutMargin { "no" => No, "auto" => Auto }
 );
+words!(
+    /// For whom a pop is in doubt until the client is heard of again.
+    BlockedPopDoubt { "no" => No, "auto" => Auto, "yes" => Yes }
+);
 
 impl ProtectedAction {
     pub fn allows(self, local_client: bool) -> bool {

@@ -205,6 +205,11 @@ impl BlockedTable {
         self.stirred = true;
     }
 
+    /// Whether the last command wants to wait.
+    pub fn wants(&self) -> bool {
+        self.wanted.is_some()
+    }
+
     /// What the last command wants to wait for.
     pub fn take_wanted(&mut self) -> Option<Box<Wait>> {
         self.stirred = !self.ready.is_empty();

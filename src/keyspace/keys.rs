@@ -519,7 +519,10 @@ impl<'a> Keys<'a> {
                 keyspace.stats.expired += 1;
                 keyspace.watch.touch(db, key, true);
                 keyspace.blocked.touch(db, key);
-                let stale = keyspace.tracking.changed(key, news, writer);
+                let mut stale = keyspace.tracking.changed(key, news, writer);
+                if let Some(Stale::Key { expired, .. }) = &mut stale {
+                    *expired = true;
+                }
                 self.here().stale.extend(stale);
                 if let Some(effects) = &mut self.effects {
                     effects.effect(db as u32, [&b"DEL"[..], key]);

@@ -21,8 +21,9 @@ pub mod news {
 /// What clients must no longer believe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stale {
-    /// A key has changed; `readers` have it. `writer` is the tracking client that changed it.
-    Key { key: Box<[u8]>, readers: Vec<TrackerId>, writer: TrackerId },
+    /// A key has changed; `readers` have it. `writer` is the tracking client that changed it, or found that it
+    /// had `expired`.
+    Key { key: Box<[u8]>, readers: Vec<TrackerId>, writer: TrackerId, expired: bool },
     /// The table is full: these readers are told although nothing has changed.
     Forgotten { key: Box<[u8]>, readers: Vec<TrackerId> },
     /// Everything (FLUSHALL, FLUSHDB).
@@ -66,7 +67,12 @@ impl TrackTable {
             return None;
         }
         let readers = self.take(key).unwrap_or_default();
-        (broadcast || !readers.is_empty()).then(|| Stale::Key { key: key.into(), readers, writer })
+        (broadcast || !readers.is_empty()).then(|| Stale::Key {
+            key: key.into(),
+            readers,
+            writer,
+            expired: false,
+        })
     }
 
     /// Who has read a key since it last changed.

@@ -5,8 +5,8 @@
 use crate::actor::Actor;
 use crate::base::ShardId;
 use crate::bridge::Inbox;
-use crate::net::{self, Close, Event, ListenerId, Ring, RingError, Token, clock};
-use crate::session::{Doubt, Node, Peer};
+use crate::net::{self, Close, Event, ListenerId, Receipt, Ring, RingError, Token, clock};
+use crate::session::{Doubt, Fate, Node, Peer};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +16,11 @@ use std::time::Duration;
 const LOOKS: u32 = 20;
 /// The actor's housekeeping, and the longest sleep.
 const CRON_MICROS: u64 = 100_000;
+/// A peer that closes says at once that it left something unread, but some say first that they will send no
+/// more. Who has acknowledged everything and says nothing for so long has read it.
+const LAST_WORD_MICROS: u64 = 200_000;
+/// What a peer does not acknowledge for so long, after it has said that it will send no more, it has not got.
+const OUTSTANDING_MICROS_MAX: u64 = 5_000_000;
 /// A session that may not read its input keeps at most this much of it before its socket is left alone.
 const UNREAD_MAX: usize = 1 << 20;
 /// Send buffers kept for the next reply.
@@ -57,16 +62,38 @@ pub struct Driver {
     listeners: Vec<(ListenerId, bool)>,
     spare: Vec<Vec<u8>>,
     paused: Vec<usize>,
-    /// Connections that ended with a send under way that may have taken what they were owed.
-    doubts: Vec<(Token, Doubt)>,
+    /// What was owed to connections that have ended, until it is known whether they got it.
+    doubts: Vec<OpenDoubt>,
     next_cron: u64,
+}
+
+/// Who ended a connection, and how.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// The peer said that it will send no more.
+    Eof,
+    /// The peer refused what it was sent, or cannot be reached.
+    Reset,
+    /// We did.
+    Expelled,
+}
+
+/// What a connection was owed that has ended.
+struct OpenDoubt {
+    doubt: Doubt,
+    left: Left,
+    since: u64,
+    /// Whose send the kernel still has.
+    sending: Option<Token>,
+    /// The socket, kept to be asked what its peer did with what it was sent.
+    socket: Option<OwnedFd>,
 }
 
 /// What a harvest leaves to do once the ring may be used again.
 #[derive(Default)]
 struct After {
     accepted: Vec<(ListenerId, OwnedFd)>,
-    ended: Vec<Token>,
+    ended: Vec<(Token, Left)>,
     /// With how many bytes the kernel took of the last send.
     closed: Vec<(Token, usize)>,
 }
@@ -162,12 +189,13 @@ impl Driver {
             }
             Event::Accepted { listener, fd } => after.accepted.push((listener, fd)),
             Event::AcceptFailed { error, .. } => tracing::warn!("Accepting client connection: {error}"),
-            Event::Eof { token } | Event::Failed { token, .. } => after.ended.push(token),
+            Event::Eof { token } => after.ended.push((token, Left::Eof)),
+            Event::Failed { token, .. } => after.ended.push((token, Left::Reset)),
             Event::SendFailed { token, sent, .. } => {
                 if let Some(key) = session(token, sessions) {
                     actor.send_failed(key, sent);
                 }
-                after.ended.push(token);
+                after.ended.push((token, Left::Reset));
             }
             Event::Closed { token, sent, .. } => after.closed.push((token, sent)),
             Event::Released { .. } => {}
@@ -176,8 +204,8 @@ impl Driver {
             let unix = self.listeners.iter().any(|(id, unix)| *id == listener && *unix);
             self.place(Arrival { fd, unix });
         }
-        for token in after.ended.drain(..) {
-            self.end(token);
+        for (token, left) in after.ended.drain(..) {
+            self.end(token, left);
         }
         for (token, sent) in after.closed.drain(..) {
             self.forget(token, sent);
@@ -237,27 +265,72 @@ impl Driver {
     }
 
     /// The peer has gone: so does the session, and the socket as soon as the kernel lets it.
-    fn end(&mut self, token: Token) {
+    fn end(&mut self, token: Token, left: Left) {
+        self.drop_session(token, left);
         self.ring.close(token, Close::Now);
-        self.drop_session(token);
     }
 
     fn forget(&mut self, token: Token, sent: usize) {
-        self.drop_session(token);
-        if let Some(at) = self.doubts.iter().position(|(of, _)| *of == token) {
-            let (_, doubt) = self.doubts.swap_remove(at);
-            self.actor.resolve(doubt, sent);
+        self.drop_session(token, Left::Expelled);
+        if let Some(at) = self.doubts.iter().position(|open| open.sending == Some(token)) {
+            let mut open = self.doubts.swap_remove(at);
+            open.sending = None;
+            self.settle(open, sent);
+            self.count_doubts();
         }
     }
 
-    fn drop_session(&mut self, token: Token) {
+    fn drop_session(&mut self, token: Token, left: Left) {
         let Some(key) = self.sessions.get_mut(token.slot()).and_then(Option::take) else { return };
-        if self.tokens[key] == Some(token) {
-            self.tokens[key] = None;
-            self.doubts.extend(self.actor.closed(key).map(|doubt| (token, doubt)));
-        } else {
+        if self.tokens[key] != Some(token) {
             self.sessions[token.slot()] = Some(key);
+            return;
         }
+        self.tokens[key] = None;
+        let Some(doubt) = self.actor.closed(key) else { return };
+        let asks = left == Left::Eof && doubt.trusts_resets;
+        let socket = self.ring.fd(token).filter(|_| asks).and_then(net::duplicate);
+        let sending = doubt.sending.then_some(token);
+        let open = OpenDoubt { doubt, left, since: clock::now_micros(), sending, socket };
+        if open.sending.is_some() {
+            self.doubts.push(open);
+        } else {
+            self.settle(open, 0);
+        }
+        self.count_doubts();
+    }
+
+    fn count_doubts(&self) {
+        self.node.tallies[self.me as usize].ends_in_doubt.set(self.doubts.len() as u64);
+    }
+
+    /// Settles what can be settled of what a connection was owed whose last send took so many bytes.
+    fn settle(&mut self, mut open: OpenDoubt, sent: usize) {
+        let age = clock::now_micros().saturating_sub(open.since);
+        let receipt = open.socket.as_ref().map(|socket| net::receipt(socket.as_fd()));
+        let fate = match (open.left, receipt) {
+            (Left::Reset, _) | (_, Some(Receipt::Refused)) => Fate::Lost,
+            (_, Some(Receipt::Outstanding)) if age > OUTSTANDING_MICROS_MAX => Fate::Lost,
+            (_, Some(Receipt::Acknowledged)) if age > LAST_WORD_MICROS => Fate::Reached,
+            (_, Some(_)) => Fate::Open,
+            (Left::Eof | Left::Expelled, None) => Fate::Reached,
+        };
+        if let Some(doubt) = self.actor.resolve(open.doubt, sent, fate) {
+            open.doubt = doubt;
+            self.doubts.push(open);
+        }
+    }
+
+    /// Asks what became of the output of connections that have ended.
+    fn settle_doubts(&mut self) {
+        for open in std::mem::take(&mut self.doubts) {
+            if open.sending.is_some() {
+                self.doubts.push(open);
+            } else {
+                self.settle(open, 0);
+            }
+        }
+        self.count_doubts();
     }
 
     fn send_and_close(&mut self) -> Result<(), RingError> {
@@ -266,7 +339,7 @@ impl Driver {
         // First, so that who is thrown out hears nothing more.
         for key in self.actor.take_closing() {
             if let Some(token) = self.tokens.get(key).copied().flatten() {
-                self.end(token);
+                self.end(token, Left::Expelled);
             }
         }
         while let Some(key) = self.actor.next_sendable() {
@@ -274,7 +347,7 @@ impl Driver {
             self.actor.check_output(key);
             let owed = self.actor.is_owed(key);
             if owed && self.ring.fd(token).is_some_and(net::has_hung_up) {
-                self.end(token);
+                self.end(token, Left::Eof);
                 continue;
             }
             if self.ring.can_send(token) {
@@ -288,8 +361,8 @@ impl Driver {
                 }
             }
             if self.actor.may_close(key) {
+                self.drop_session(token, Left::Expelled);
                 self.ring.close(token, Close::Flush);
-                self.drop_session(token);
             }
         }
         if urgent { self.ring.submit() } else { Ok(()) }
@@ -318,6 +391,9 @@ impl Driver {
 
     fn cron(&mut self, now: u64) {
         self.actor.cron(now / 1000);
+        if !self.doubts.is_empty() {
+            self.settle_doubts();
+        }
         self.balance_reading();
         for (listener, _) in &self.listeners {
             self.ring.resume_accept(*listener);

@@ -10,22 +10,26 @@ mod journal_mark;
 mod latency;
 mod multi;
 mod node;
+mod output;
 mod pending;
 mod registry;
 mod scripts;
 mod slowlog;
 mod tracking;
+mod walk;
 
-pub use blocked::{Blocked, Doubt, Owed};
+pub use blocked::{Blocked, Doubt, Fate, Owed};
 pub use journal_mark::JournalMarks;
 pub use latency::{LatencyMonitor, Spike, Spikes};
 pub use multi::Multi;
 pub use node::{Control, Facts, Node, Pause, Process, attention};
+pub use output::Long;
 pub use pending::Pending;
 pub use registry::{Registry, Route, Subject, Subscriptions};
 pub use scripts::{BUSY_SCRIPT, Kill, Known, Profile, Running, Scripts, Sha};
 pub use slowlog::{Slowlog, SlowlogEntry};
 pub use tracking::{Clients, Trackers, Tracking};
+pub use walk::Walk;
 
 use crate::base::Millis;
 use crate::command::{ClientView, CommandId};
@@ -108,7 +112,8 @@ pub struct Session {
     pub parser: Parser,
     /// Received and not yet run.
     pub input: Vec<u8>,
-    /// Replies on their way out, in order.
+    /// Replies on their way out, in order: what lies in `long`, then `out`.
+    pub long: Long,
     pub out: Vec<u8>,
     pub pending: Pending,
     /// Fragments of this turn lie in the outbox, not yet pushed: later commands must follow them.
@@ -119,11 +124,11 @@ pub struct Session {
     pub sending: bool,
     /// Turns whose output waits for the journal.
     pub held_turns: u32,
-    /// Bytes of `out` behind `releasable` that those turns wrote.
+    /// Bytes of output behind `releasable` that those turns wrote.
     pub held_bytes: usize,
     /// Listed among the connections with something to send.
     pub sendable_listed: bool,
-    /// Bytes of `out` that may go: the rest waits for the journal.
+    /// Bytes of output that may go: the rest waits for the journal.
     pub releasable: usize,
     /// Bytes handed to the driver and not yet acknowledged.
     pub in_flight: usize,
@@ -132,7 +137,9 @@ pub struct Session {
     pub multi: Option<Box<Multi>>,
     /// A blocking command that has no reply yet.
     pub blocked: Option<Box<Blocked>>,
-    /// Pops whose replies the kernel has not taken.
+    /// A command that looks at all keys, and what it has found so far.
+    pub walk: Option<Box<Walk>>,
+    /// Pops whose replies have not reached the client for certain.
     pub owed: Vec<Owed>,
     /// Keys under WATCH, with their database: which shards an EXEC must ask.
     pub watching: Vec<(usize, Box<[u8]>)>,
@@ -161,6 +168,7 @@ impl Session {
             last_command: None,
             parser: Parser::default(),
             input: Vec::new(),
+            long: Long::default(),
             out: Vec::new(),
             pending: Pending::default(),
             unpushed: false,
@@ -174,6 +182,7 @@ impl Session {
             soft_limit_since: None,
             multi: None,
             blocked: None,
+            walk: None,
             owed: Vec::new(),
             watching: Vec::new(),
             subscriptions: None,
@@ -212,7 +221,7 @@ impl Session {
     pub fn buffer_bytes(&self) -> usize {
         self.input.capacity()
             + self.out.capacity()
-            + self.pending.bytes()
+            + self.unfinished_bytes()
             + self.multi.as_ref().map_or(0, |m| m.bytes())
             + self.subscriptions.as_ref().map_or(0, |s| s.bytes())
     }
@@ -234,6 +243,6 @@ impl Session {
 
     /// Reply bytes that have not reached the kernel (`omem`), what output limits look at.
     pub fn output_bytes(&self) -> usize {
-        self.out.len() + self.pending.bytes() + self.in_flight
+        self.out.len() + self.unfinished_bytes() + self.in_flight
     }
 }

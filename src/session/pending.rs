@@ -69,6 +69,11 @@ impl Pending {
         }
     }
 
+    /// Whether the reply for a slot is the next to be written, and will be sent.
+    pub fn is_next(&self, number: u32) -> bool {
+        number == self.head && !self.is_silent(number)
+    }
+
     /// Whether the reply for a slot has been written to the output.
     pub fn has_passed(&self, number: u32) -> bool {
         (number.wrapping_sub(self.head) as i32) < 0

@@ -137,14 +137,16 @@ impl Trackers {
     /// prefix together, sorted.
     pub fn address(&self, clients: &Clients, stale: &[Stale], mut tell: impl FnMut(ShardId, Delivery)) {
         let inner = self.read();
-        let mut changed: BTreeMap<&[u8], TrackerId> = BTreeMap::new();
+        // By whom last, and whether that was its doing.
+        let mut changed: BTreeMap<&[u8], (TrackerId, bool)> = BTreeMap::new();
         let mut send = |id: TrackerId, tracker: &Tracker, keys: Option<Frame>, own: bool| {
             let redirected = tracker.redirect != 0;
             let to = if redirected { clients.find(tracker.redirect) } else { Some(tracker.home) };
             let (shard, target, what) = match to {
                 Some((shard, target)) => {
                     // Its own doing is told to a client after the answer to what it did.
-                    (shard, target, What::Stale { keys, redirected, own: own && !redirected })
+                    let own = own && (shard, target) == tracker.home;
+                    (shard, target, What::Stale { keys, redirected, own })
                 }
                 None => (tracker.home.0, tracker.home.1, What::RedirectBroken(tracker.redirect)),
             };
@@ -160,8 +162,8 @@ impl Trackers {
                     continue;
                 }
                 Stale::Forgotten { key, readers } => (key, readers, 0),
-                Stale::Key { key, readers, writer } => {
-                    changed.insert(key, *writer);
+                Stale::Key { key, readers, writer, expired } => {
+                    changed.insert(key, (*writer, !expired));
                     (key, readers, *writer)
                 }
             };
@@ -181,15 +183,16 @@ impl Trackers {
             let all = key_list(matching().map(|(key, _)| *key).collect::<Vec<_>>().into_iter());
             for id in ids {
                 let Some(tracker) = inner.trackers.get(id) else { continue };
-                let own = matching().any(|(_, writer)| writer == id);
+                let own = matching().any(|(_, (writer, _))| writer == id);
                 if !tracker.noloop || !own {
                     send(*id, tracker, Some(Frame::clone(&all)), own);
                     continue;
                 }
-                let others: Vec<&[u8]> =
-                    matching().filter(|(_, writer)| *writer != id).map(|(key, _)| *key).collect();
+                // Who reads a key that has expired has not changed it.
+                let others = matching().filter(|(_, by)| **by != (*id, true));
+                let others: Vec<&[u8]> = others.map(|(key, _)| *key).collect();
                 if !others.is_empty() {
-                    send(*id, tracker, Some(key_list(others.into_iter())), false);
+                    send(*id, tracker, Some(key_list(others.into_iter())), own);
                 }
             }
         }
@@ -233,7 +236,7 @@ mod tests {
     }
 
     fn key(key: &str, readers: &[TrackerId], writer: TrackerId) -> Stale {
-        Stale::Key { key: key.as_bytes().into(), readers: readers.into(), writer }
+        Stale::Key { key: key.as_bytes().into(), readers: readers.into(), writer, expired: false }
     }
 
     #[test]

@@ -11,6 +11,7 @@
 
 use super::Delivery;
 use crate::base::{Millis, ShardId};
+use crate::command::spec::Sliced;
 use crate::command::{ClientView, CommandId};
 use crate::keyspace::Waiter;
 use crate::resp::{Args, ArgsBuf, Proto, Span};
@@ -53,12 +54,15 @@ pub enum Kind {
     /// Replies its one argument: an answer that must come after what is before it in this inbox.
     Echo,
     /// For the home of a waiter that has been served: its only argument is the reply, which depends on
-    /// this chunk of that shard's journal. No reply.
-    Served { waiter: Arc<Waiter>, shard: ShardId, chunk: u64 },
+    /// this chunk of that shard's journal and took so long. No reply.
+    Served { waiter: Arc<Waiter>, shard: ShardId, chunk: u64, ticks: u64 },
     /// For the home of a waiter: run its command again, holding all keyspaces it needs. No reply.
     Moves(Arc<Waiter>),
     /// A waiter waits no more. No reply.
     Forget(Arc<Waiter>),
+    /// Looks at a piece of this shard's keys, from this position on (`command::spec::Slice`). Replies the elements
+    /// it found, without an array around them.
+    Slice { position: u64 },
     /// Puts back what was popped for somebody who did not get it. Nobody waits for the reply.
     PutBack,
 }
@@ -92,6 +96,8 @@ pub struct Parcel {
     pub needs: Vec<(ShardId, u64)>,
     /// Items whose clients wait: they have no reply yet.
     pub waiting: Vec<(u32, Arc<Waiter>)>,
+    /// What came of items that were slices, and how long they took.
+    pub sliced: Vec<(u32, Sliced, u64)>,
     /// Holds something only the owner's thread may do: not for borrowers.
     pub owner_only: bool,
     /// The sender's time at the push.
@@ -148,8 +154,8 @@ impl Parcel {
 
     /// Splits into what a runner reads and what it writes.
     pub fn parts(&mut self) -> (Commands<'_>, Answers<'_>) {
-        let Parcel { items, bytes, spans, replies, ends, slow, waiting, .. } = self;
-        (Commands { items, bytes, spans }, Answers { replies, ends, slow, waiting })
+        let Parcel { items, bytes, spans, replies, ends, slow, waiting, sliced, .. } = self;
+        (Commands { items, bytes, spans }, Answers { replies, ends, slow, waiting, sliced })
     }
 
     /// Empties it for its next journey. A parcel that grew past reason gives its memory back.
@@ -167,6 +173,7 @@ impl Parcel {
         self.messages.clear();
         self.needs.clear();
         self.waiting.clear();
+        self.sliced.clear();
         self.owner_only = false;
         self.depends_on = 0;
     }
@@ -178,6 +185,7 @@ pub struct Answers<'a> {
     pub ends: &'a mut Vec<u32>,
     pub slow: &'a mut Vec<(u32, u64)>,
     pub waiting: &'a mut Vec<(u32, Arc<Waiter>)>,
+    pub sliced: &'a mut Vec<(u32, Sliced, u64)>,
 }
 
 impl Answers<'_> {

@@ -24,8 +24,8 @@ pub struct Served {
 }
 
 pub enum Outcome {
-    /// Its reply, which depends on this chunk of that shard's journal.
-    Reply { bytes: Vec<u8>, shard: ShardId, chunk: u64 },
+    /// Its reply, which depends on this chunk of that shard's journal, and how long it took.
+    Reply { bytes: Vec<u8>, shard: ShardId, chunk: u64, ticks: u64 },
     /// There is something for it, which must go to a key of another shard.
     Moves,
 }
@@ -94,7 +94,7 @@ impl Server<'_, '_> {
                         self.env.errors.count(line.as_bytes());
                         self.env.tally.error_replies.add(1);
                         self.book(&waiter, 0, false);
-                        self.done(engine, waiter, bytes);
+                        self.done(engine, waiter, bytes, 0);
                     }
                 }
                 Ready::Yes if self.writes_elsewhere(engine, &waiter) => {
@@ -105,8 +105,8 @@ impl Server<'_, '_> {
                 }
                 Ready::Yes => {
                     if waiter.serve() || planted!(ServeWithoutAsking) {
-                        let bytes = self.run(engine, &waiter, index);
-                        self.done(engine, waiter, bytes);
+                        let (bytes, ticks) = self.run(engine, &waiter, index);
+                        self.done(engine, waiter, bytes, ticks);
                     }
                 }
             }
@@ -125,8 +125,8 @@ impl Server<'_, '_> {
         waiter.wait.destination.as_ref().is_some_and(|key| self.env.placement.shard(key) != here)
     }
 
-    /// Runs the waiter's command for the key that is ready.
-    fn run(&mut self, engine: &mut Engine, waiter: &Waiter, index: usize) -> Vec<u8> {
+    /// Runs the waiter's command for the key that is ready. Its reply, and how long it took.
+    fn run(&mut self, engine: &mut Engine, waiter: &Waiter, index: usize) -> (Vec<u8>, u64) {
         self.random = self.random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
         let asker = waiter.asker;
         let job = Job {
@@ -147,8 +147,9 @@ impl Server<'_, '_> {
             debug_assert!(false, "what `ready` promised was not there");
             Reply::new(&mut bytes, asker.proto).null_array();
         }
-        self.book(waiter, (self.ticks)().wrapping_sub(began), ok);
-        bytes
+        let ticks = (self.ticks)().wrapping_sub(began);
+        self.book(waiter, ticks, ok);
+        (bytes, ticks)
     }
 
     /// The call was counted when the client began to wait.
@@ -158,10 +159,10 @@ impl Server<'_, '_> {
         row.failed.add(!ok as u64);
     }
 
-    fn done(&mut self, engine: &mut Engine, waiter: Arc<Waiter>, bytes: Vec<u8>) {
+    fn done(&mut self, engine: &mut Engine, waiter: Arc<Waiter>, bytes: Vec<u8>, ticks: u64) {
         engine.keyspace.blocked.forget(&waiter);
         self.env.tally.waits_ended.add(1);
         let (shard, chunk) = (engine.keyspace.shard, engine.depends_on());
-        self.served.push(Served { waiter, outcome: Outcome::Reply { bytes, shard, chunk } });
+        self.served.push(Served { waiter, outcome: Outcome::Reply { bytes, shard, chunk, ticks } });
     }
 }

@@ -73,6 +73,10 @@ pub struct Tally {
     pub in_timeout_table: Count,
     /// Elements popped for clients that did not get them, and put back.
     pub pops_returned: Count,
+    /// Of such elements, those that are sent and may not have been read; and connections that have ended
+    /// before that was known.
+    pub pops_in_doubt: Count,
+    pub ends_in_doubt: Count,
     /// Connections that watch a key.
     pub watching: Count,
     /// Connections that are subscribed to something.

@@ -3,8 +3,8 @@
 
 use crate::support::{Bytes, Client, Rng, Server, Start, Value, env_number, run_seed, wait_until, words};
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Barrier, Mutex};
 use std::time::Duration;
 
 const QUEUES: usize = 6;
@@ -138,10 +138,10 @@ fn field(client: &mut Client, name: &str) -> i64 {
     value.unwrap_or_else(|| panic!("INFO has no {name}")).trim().parse().unwrap()
 }
 
-fn elements_are_delivered_once(rough: bool) {
+fn elements_are_delivered_once(rough: bool, doubt: &str) {
     let seed = run_seed("blocked clients");
-    let pushes = env_number("RINGDOVE_PUSHES").unwrap_or(12_000) as usize / PRODUCERS;
-    let server = Start::ringdove(4).start();
+    let pushes = env_number("RINGDOVE_PUSHES").unwrap_or(100_000) as usize / PRODUCERS;
+    let server = Start::ringdove(4).arg("--blocked-pop-doubt").arg(doubt).start();
     let crowd = Crowd {
         server: &server,
         seed,
@@ -227,12 +227,128 @@ fn elements_are_delivered_once(rough: bool) {
 
 #[test]
 fn elements_reach_clients_that_wait_once_and_in_order() {
-    elements_are_delivered_once(false);
+    elements_are_delivered_once(false, "auto");
 }
 
 #[test]
 fn elements_reach_clients_that_wait_once_though_others_leave() {
-    elements_are_delivered_once(true);
+    elements_are_delivered_once(true, "no");
+}
+
+#[test]
+fn elements_reach_clients_that_wait_once_though_resets_are_trusted() {
+    elements_are_delivered_once(true, "yes");
+}
+
+type Jobs<'a> = Vec<Box<dyn FnOnce() + Send + 'a>>;
+
+/// Runs all of them at the same time.
+fn at_once(jobs: Jobs<'_>) {
+    let start = &Barrier::new(jobs.len());
+    std::thread::scope(|scope| {
+        for job in jobs {
+            scope.spawn(move || {
+                start.wait();
+                job()
+            });
+        }
+    });
+}
+
+/// Dragonfly issue 945: two clients wait for the same three keys, which live on different shards, and a
+/// third begins to, while all three keys get an element at the same time. There an owner served one client,
+/// the next owner the next, and each looked at all keys anew: they took each other's elements.
+#[test]
+fn clients_that_wait_for_the_same_keys_do_not_snatch_from_one_another() {
+    let server = Start::ringdove(4).start();
+    let mut waiters: Vec<Client> = (0..3).map(|_| server.client()).collect();
+    let mut pushers: Vec<Client> = (0..3).map(|_| server.client()).collect();
+    let mut other = server.client();
+    for round in 0..300 {
+        let brpop = words(&format!("BRPOP k0:{round} k1:{round} k2:{round} 0"));
+        waiters[..2].iter_mut().for_each(|waiter| waiter.send(&brpop).unwrap());
+        wait_for_blocked(&mut other, 2);
+        let mut jobs: Jobs<'_> = Vec::new();
+        for (n, pusher) in pushers.iter_mut().enumerate() {
+            let line = format!("LPUSH k{n}:{round} {n}");
+            jobs.push(Box::new(move || assert_eq!(pusher.ask(&line).integer(), 1)));
+        }
+        let late = &mut waiters[2];
+        jobs.push(Box::new(|| late.send(&brpop).unwrap()));
+        at_once(jobs);
+        let mut got: Vec<String> = waiters
+            .iter_mut()
+            .map(|waiter| {
+                let reply = waiter.receive().unwrap();
+                assert!(reply.items()[0].text().starts_with(&format!("k{}:", reply.items()[1].text())));
+                reply.items()[1].text()
+            })
+            .collect();
+        got.sort();
+        assert_eq!(got, ["0", "1", "2"], "round {round}");
+        let left = other.ask(&format!("EXISTS k0:{round} k1:{round} k2:{round}"));
+        assert_eq!(left.integer(), 0, "round {round}");
+    }
+}
+
+/// Dragonfly issue 7650: a library sends one BRPOPLPUSH behind the other on the same connection, without
+/// waiting for replies. There elements moved whose replies were dropped.
+#[test]
+fn every_element_moved_for_a_pipeline_of_waits_is_told_of_in_order() {
+    const MOVES: usize = 400;
+    for shards in [1, 4] {
+        let server = Start::ringdove(shards).start();
+        let lists = [("wait", "active"), ("{b}wait", "{b}active"), ("w3", "a3"), ("w4", "a4")];
+        let consume = |(from, to): (&str, &str)| {
+            let mut client = server.client();
+            let line = words(&format!("BRPOPLPUSH {from} {to} 0"));
+            let pings = (0..MOVES).flat_map(|n| [line.clone(), words(&format!("ECHO {n}"))]);
+            for line in pings {
+                client.send(&line).unwrap();
+            }
+            for n in 0..MOVES {
+                assert_eq!(client.receive().unwrap().text(), n.to_string(), "{from}");
+                assert_eq!(client.receive().unwrap().text(), n.to_string(), "{from}");
+            }
+        };
+        let produce = |(from, _): (&str, &str)| {
+            let (mut client, mut n) = (server.client(), 0);
+            let mut rng = Rng::new(n as u64 + shards as u64);
+            while n < MOVES {
+                let batch = (1 + rng.below(3)).min(MOVES - n);
+                let elements: Vec<String> = (n..n + batch).map(|n| n.to_string()).collect();
+                client.ask(&format!("LPUSH {from} {}", elements.join(" ")));
+                n += batch;
+            }
+        };
+        let mut jobs: Jobs<'_> = Vec::new();
+        for pair in lists {
+            jobs.push(Box::new(move || consume(pair)));
+            jobs.push(Box::new(move || produce(pair)));
+        }
+        at_once(jobs);
+        let mut other = server.client();
+        for (from, to) in lists {
+            assert_eq!(other.ask(&format!("EXISTS {from}")).integer(), 0);
+            assert_eq!(other.ask(&format!("LLEN {to}")).integer(), MOVES as i64);
+        }
+    }
+}
+
+/// What is behind it in a pipeline waits with a command that waits; what is before it does not.
+#[test]
+fn replies_before_a_wait_in_a_pipeline_come_at_once() {
+    let server = Start::ringdove(4).start();
+    let mut client = server.client();
+    let lines = ["SET a 1", "GET a", "MGET a b c d", "PING", "BLPOP x y z 0", "PING"];
+    lines.iter().for_each(|line| client.send(&words(line)).unwrap());
+    assert!(client.receive().unwrap().is_ok());
+    assert_eq!(client.receive().unwrap().text(), "1");
+    assert_eq!(client.receive().unwrap().items().len(), 4);
+    assert_eq!(client.receive().unwrap().text(), "PONG");
+    server.client().ask("RPUSH y 2");
+    assert_eq!(client.receive().unwrap().items()[1].text(), "2");
+    assert_eq!(client.receive().unwrap().text(), "PONG");
 }
 
 #[test]
@@ -375,4 +491,59 @@ fn client_unblock_answers_as_redis_does() {
         seen
     };
     assert_eq!(told(&server), told(&oracle));
+}
+
+/// A command that waits is in SLOWLOG when it is served, as it was sent, and not when it begins to wait or its
+/// wait ends with nothing; and CLIENT UNBLOCK counts as a failed call.
+#[test]
+fn waits_are_booked_as_redis_books_them() {
+    crate::need_oracle!();
+    let oracle = Start::oracle().start();
+    let expected = booked(&oracle);
+    for shards in [1, 4] {
+        assert_eq!(booked(&Start::ringdove(shards).start()), expected, "{shards} shards");
+    }
+}
+
+/// The waits in SLOWLOG.
+fn logged(other: &mut Client) -> Vec<String> {
+    let log = other.ask("SLOWLOG GET 100");
+    let lines = log.items().iter().map(|entry| entry.items()[3].items().iter().map(Value::text));
+    let lines = lines.map(|line| line.collect::<Vec<_>>().join(" "));
+    lines.filter(|line| line.starts_with(['B', 'X'])).collect()
+}
+
+fn booked(server: &Server) -> Vec<Vec<String>> {
+    let (mut client, mut other) = (server.client(), server.client());
+    other.ask("CONFIG SET slowlog-log-slower-than 0");
+    let id = client.ask("CLIENT ID").integer();
+    let mut seen = Vec::new();
+    for (line, then) in [
+        ("BLPOP a b 0", "RPUSH b 1".to_owned()),
+        ("BLMPOP 0 2 a b LEFT", "RPUSH b 1".to_owned()),
+        ("BLMOVE a d LEFT RIGHT 0", "RPUSH a 1".to_owned()),
+        ("BZPOPMIN a b 0", "ZADD a 1 x".to_owned()),
+        ("XREAD BLOCK 0 STREAMS a s 0 0", "XADD s 1-1 f v".to_owned()),
+        ("BLPOP a b 0.02", String::new()),
+        ("BLPOP a b 0", format!("CLIENT UNBLOCK {id}")),
+        ("BLMOVE a d LEFT RIGHT 0", format!("CLIENT UNBLOCK {id} ERROR")),
+    ] {
+        for line in ["DEL a b d s", "CONFIG RESETSTAT", "SLOWLOG RESET"] {
+            assert!(!other.ask(line).is_error());
+        }
+        client.send(&words(line)).unwrap();
+        if !then.is_empty() {
+            wait_for_blocked(&mut other, 1);
+            seen.push(logged(&mut other));
+            other.ask(&then);
+        }
+        client.receive().unwrap();
+        seen.push(logged(&mut other));
+        let stats = other.ask("INFO commandstats").text();
+        let mut rows =
+            stats.lines().filter(|row| row.starts_with("cmdstat_b") || row.starts_with("cmdstat_x"));
+        let row = rows.find(|row| !row.starts_with("cmdstat_xadd")).expect("it was called").split(',');
+        seen.push(row.filter(|field| !field.starts_with("usec")).map(str::to_owned).collect());
+    }
+    seen
 }

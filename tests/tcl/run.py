@@ -13,7 +13,8 @@ usage: run.py --suite DIR --binary PATH --mode external|spawn [options] [unit ..
   unit             instead of all of UNITS
 
 The file of expected failures has lines `mode TAB unit TAB test TAB reason`, mode being external, spawn
-or both. A failure that is not listed, and a listed test that does not fail, make the run fail: so does
+or both. A reason that begins with `left out:` keeps the test from running: it stops at something that is
+not there, and the tests after it would fail for the state it leaves behind. A failure that is not listed, and a listed test that does not fail, make the run fail: so does
 a unit that hangs, or a server that ends or writes a crash report. A unit with a failure that is not
 listed runs a second time, because some tests of the suite measure time; if it is well then, it is
 reported as UNSTEADY and counts as passed.
@@ -33,15 +34,18 @@ sys.path.insert(0, HERE)
 import suite as S
 
 UNITS = """unit/type/string unit/type/incr unit/type/list unit/type/list-2 unit/type/list-3 unit/type/set
-unit/type/hash unit/type/zset unit/sort unit/bitops unit/bitfield
+unit/type/hash unit/type/zset unit/type/stream unit/type/stream-cgroups unit/sort unit/bitops unit/bitfield
 unit/geo unit/hyperloglog unit/keyspace unit/scan unit/expire unit/lazyfree unit/tracking unit/other unit/multi unit/protocol unit/introspection unit/introspection-2 unit/info unit/auth unit/quit unit/querybuf
 unit/limits""".split()
 MODES = ("external", "spawn", "both")
 
 
+LEFT_OUT = "left out:"
+
+
 class Expected:
     def __init__(self, path, mode):
-        self.reasons = {}
+        self.reasons, self.left_out = {}, {}
         if path == "none":
             return
         with open(path) as f:
@@ -53,7 +57,10 @@ class Expected:
                     sys.exit("%s:%d: expected mode, unit, test, reason" % (path, number))
                 where, unit, test, reason = fields
                 if where in (mode, "both"):
-                    self.reasons[unit, test] = reason
+                    if reason.startswith(LEFT_OUT):
+                        self.left_out.setdefault(unit, []).append(test)
+                    else:
+                        self.reasons[unit, test] = reason
 
     def complaints(self, result):
         """What differs from the list, in words."""
@@ -63,7 +70,13 @@ class Expected:
                  for test in sorted(failed - listed)]
         for test in sorted(listed - failed):
             found.append(("passes and is listed: " if test in passed else "did not run and is listed: ") + test)
+        for test in sorted(set(self.left_out.get(result.unit, [])) - result.names("skip")):
+            found.append("is listed as left out and does not exist: " + test)
         return found + result.trouble
+
+    def flags(self, unit):
+        """Options of the suite that leave tests of a unit out."""
+        return [word for test in self.left_out.get(unit, []) for word in ("--skiptest", test)]
 
 
 class Server:
@@ -138,11 +151,12 @@ def main():
         log = os.path.join(out, "logs", unit.replace("/", "__") + suffix + ".log")
         try:
             if spawn:
-                return S.run_unit(overlay, unit, flags, log, 240)
+                return S.run_unit(overlay, unit, flags + expected.flags(unit), log, 240)
             server = Server(args.binary, shards, log[:-4] + ".server.log")
             if S.wait_ping(server.port, 30):
                 result = S.run_unit(
-                    overlay, unit, flags + ["--host", "127.0.0.1", "--port", str(server.port)], log, 240)
+                    overlay, unit,
+                    flags + expected.flags(unit) + ["--host", "127.0.0.1", "--port", str(server.port)], log, 240)
             else:
                 result = S.Result(unit)
                 result.trouble.append("no PING from the server")

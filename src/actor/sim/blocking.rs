@@ -5,9 +5,11 @@
 //! - each element is delivered once, or is still in a list; never both, never neither;
 //! - while nobody leaves, elements of one producer in one list reach a consumer in their order;
 //! - at rest nobody waits for a key that has something for him, and no queue holds a waiter that is over;
+//! - what a client leaves unread when it goes is not lost, and what it has read does not come again;
 //! - a client is told of nothing that a kill would bring back.
 
 use super::*;
+use crate::config::words::BlockedPopDoubt;
 use crate::keyspace::{Keys, Reach, Ready};
 use std::collections::HashSet;
 
@@ -216,6 +218,10 @@ fn check_rest(world: &mut World, crowd: &Crowd) {
 pub(super) fn run(seed: u64, shards: ShardId, journaling: bool) -> World {
     let mut world = World::new(seed ^ 0xb10c, shards, journaling);
     world.slow_network = world.choice.one_in(2);
+    // Who leaves may have left something unread.
+    let doubting =
+        |old: &Settings| Ok::<_, ()>(Settings { blocked_pop_doubt: BlockedPopDoubt::Yes, ..old.clone() });
+    world.node.change_settings(doubting).unwrap();
     let count = CLIENTS;
     let mut crowd = Crowd {
         clients: (0..count).map(|_| world.connect()).collect(),

@@ -14,7 +14,8 @@ use crate::keyspace::Keyspace;
 use crate::resp::{Args, Reply};
 use crate::structure::Entry;
 
-/// Entries a call with a pattern or a type looks at, if COUNT asks for fewer and few of them match.
+/// Entries a call with a pattern or a type looks at, of keys or of a collection, if COUNT asks for fewer and
+/// few of them match.
 const FILTERED_MIN: usize = 1000;
 
 fn is_live(entry: &Entry, now: Millis) -> bool {
@@ -37,6 +38,21 @@ fn keys(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     x.reply.array(found);
     x.reply.raw(&body);
     Ok(())
+}
+
+/// The same, a slice at a time. The table is walked by hash, so whatever is there all the time is found
+/// once, however the table changes between two slices.
+fn slice_of_keys(keyspace: &Keyspace, slicing: Slicing<'_>, reply: &mut Reply<'_>) -> Sliced {
+    let Slicing { args, db, now, position, keys } = slicing;
+    let (pattern, mut found) = (args.at(1), 0);
+    let all = glob::is_all(pattern);
+    let next = keyspace.db(db).table().scan(position, keys, |entry| {
+        if (all || glob::matches(pattern, entry.key(), false)) && is_live(entry, now) {
+            reply.bulk(entry.key());
+            found += 1;
+        }
+    });
+    Sliced { next, found }
 }
 
 /// A random live key of the keyspaces in reach. Expired keys it meets are removed for good, so the
@@ -143,13 +159,16 @@ fn scan(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let mut list = Reply::new(&mut body, x.reply.proto());
     let next = match x.keys.shard(shard) {
         Some(keyspace) => {
-            let position = walk(keyspace, db, cursor >> SHARD_BITS, &options, |entry| {
-                let taken = options.take(entry, now);
-                if taken {
-                    list.bulk(entry.key());
-                    found += 1;
-                }
-                taken
+            let filtered = options.pattern.is_some() || options.kind.is_some();
+            let position = walk(cursor >> SHARD_BITS, options.count, filtered, |position, count| {
+                let before = found;
+                let next = keyspace.db(db).table().scan(position, count, |entry| {
+                    if options.take(entry, now) {
+                        list.bulk(entry.key());
+                        found += 1;
+                    }
+                });
+                (next, found - before)
             });
             match position {
                 0 if shard + 1 < placement.shards() => shard as u64 + 1,
@@ -167,27 +186,23 @@ fn scan(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Walks a table from a position on, for at least `count` entries; further if a filter lets few
-/// through. Returns the position to go on from, 0 at the end.
-fn walk(
-    keyspace: &Keyspace,
-    db: usize,
-    mut position: u64,
-    options: &Options<'_>,
-    mut visit: impl FnMut(&Entry) -> bool,
+/// Walks from a cursor on, for about `count` entries; further if a filter lets few through. `step` looks at
+/// about so many from a cursor, and tells the next, 0 at the end, and how many it took. Returns the
+/// cursor to go on from.
+pub(in crate::command) fn walk(
+    mut cursor: u64,
+    count: usize,
+    filtered: bool,
+    mut step: impl FnMut(u64, usize) -> (u64, usize),
 ) -> u64 {
-    let filtered = options.pattern.is_some() || options.kind.is_some();
-    let work = if filtered { options.count.max(FILTERED_MIN) } else { options.count };
+    let work = if filtered { count.max(FILTERED_MIN) } else { count };
     let (mut looked, mut found) = (0, 0);
     loop {
-        let step = options.count.min(work - looked);
-        let table = keyspace.db(db).table();
-        position = table.scan(position, step, |entry| {
-            looked += 1;
-            found += visit(entry) as usize;
-        });
-        if position == 0 || looked >= work || found >= options.count {
-            return position;
+        let some = count.min(work - looked);
+        let (next, taken) = step(cursor, some);
+        (cursor, looked, found) = (next, looked + some, found + taken);
+        if cursor == 0 || looked >= work || found >= count {
+            return cursor;
         }
     }
 }
@@ -202,6 +217,7 @@ pub(super) const KEYS: CommandSpec = CommandSpec {
     summary: "Lists the keys that match a pattern",
     tips: &["request_policy:all_shards", "nondeterministic_output_order"],
     run: Run::Every(keys, Merge::Concat),
+    slice: Some(slice_of_keys),
     ..CommandSpec::DEFAULT
 };
 

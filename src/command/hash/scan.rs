@@ -4,14 +4,11 @@
 use super::bulk;
 use crate::base::glob;
 use crate::base::num::parse_i64;
-use crate::command::generic::scan::parse_cursor;
+use crate::command::generic::scan::{parse_cursor, walk};
 use crate::command::spec::*;
 use crate::command::{Error, Exec};
 use crate::resp::{Args, Reply};
 use crate::structure::Hash;
-
-/// Fields a call with a pattern looks at, if COUNT asks for fewer and few of them match.
-const FILTERED_MIN: usize = 1000;
 
 struct Options<'a> {
     count: usize,
@@ -54,15 +51,13 @@ fn hscan(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
         return Ok(());
     }
     let options = Options::parse(args.from(3))?;
-    let (mut found, mut looked, mut body) = (0, 0, Vec::new());
+    let (mut found, mut body) = (0, Vec::new());
     let mut list = Reply::new(&mut body, x.reply.proto());
     let mut digits = itoa::Buffer::new();
-    let work = options.pattern.map_or(options.count, |_| options.count.max(FILTERED_MIN));
     if let Some(hash) = x.keys.view_as::<Hash>(key)? {
-        loop {
-            let step = options.count.min(work - looked);
-            looked += step;
-            cursor = hash.scan(cursor, step, now, |field| {
+        cursor = walk(cursor, options.count, options.pattern.is_some(), |cursor, count| {
+            let before = found;
+            let next = hash.scan(cursor, count, now, |field| {
                 if options.takes(field.name.text(&mut digits)) {
                     found += 1;
                     bulk(&mut list, field.name);
@@ -71,10 +66,8 @@ fn hscan(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
                     }
                 }
             });
-            if cursor == 0 || looked >= work || found >= options.count {
-                break;
-            }
-        }
+            (next, found - before)
+        });
     }
     x.reply.array(2);
     x.reply.bulk(digits.format(cursor).as_bytes());

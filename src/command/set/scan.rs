@@ -3,7 +3,7 @@
 
 use super::{read, reply_member};
 use crate::base::glob;
-use crate::command::generic::scan::{Options, parse_cursor};
+use crate::command::generic::scan::{Options, parse_cursor, walk};
 use crate::command::spec::*;
 use crate::command::{Error, Exec};
 use crate::resp::{Args, Reply};
@@ -20,7 +20,7 @@ fn sscan(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
             return Ok(());
         };
         let options = Options::parse_inner(args.from(3))?;
-        let (found, next, body) = walk(set, cursor, &options, Vec::new(), proto);
+        let (found, next, body) = members(set, cursor, &options, Vec::new(), proto);
         reply.array(2);
         reply.bulk(itoa::Buffer::new().format(next).as_bytes());
         reply.array(found);
@@ -30,7 +30,7 @@ fn sscan(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 /// How many members matched, the next cursor, and the members as bulks.
-fn walk(
+fn members(
     set: &Set,
     cursor: u64,
     options: &Options<'_>,
@@ -39,11 +39,16 @@ fn walk(
 ) -> (usize, u64, Vec<u8>) {
     let mut list = Reply::new(&mut body, proto);
     let (mut found, mut digits) = (0, itoa::Buffer::new());
-    let next = set.scan(cursor, options.count, |member| {
-        if options.pattern.is_none_or(|pattern| glob::matches(pattern, member.text(&mut digits), false)) {
-            reply_member(&mut list, member);
-            found += 1;
-        }
+    let next = walk(cursor, options.count, options.pattern.is_some(), |cursor, count| {
+        let before = found;
+        let next = set.scan(cursor, count, |member| {
+            let matches = |pattern| glob::matches(pattern, member.text(&mut digits), false);
+            if options.pattern.is_none_or(matches) {
+                reply_member(&mut list, member);
+                found += 1;
+            }
+        });
+        (next, found - before)
     });
     (found, next, body)
 }
@@ -93,6 +98,32 @@ mod tests {
                 ("SSCAN str 0 COUNT x", "-WRONGTYPE Operation against a key holding the wrong kind of value"),
             ],
         );
+    }
+
+    /// `walk` in `generic::scan`, which the other commands of this kind use as well.
+    #[test]
+    fn a_filter_that_lets_few_through_does_more_in_a_call() {
+        let mut b = Bench::new();
+        let names: Vec<String> = (0..5000).map(|n| format!("m{n}")).collect();
+        b.line(&format!("SADD s {}", names.join(" ")));
+        let scored: Vec<String> = names.iter().map(|name| format!("1 {name}")).collect();
+        b.line(&format!("ZADD z {}", scored.join(" ")));
+        let valued: Vec<String> = names.iter().map(|name| format!("{name} 1")).collect();
+        b.line(&format!("HSET h {}", valued.join(" ")));
+        for command in ["SSCAN s", "ZSCAN z", "HSCAN h"] {
+            for (options, most) in [("COUNT 1 MATCH m4999", 10), ("MATCH none", 6), ("COUNT 10000", 1)] {
+                let (mut cursor, mut calls) = ("0".to_owned(), 0);
+                loop {
+                    let shown = b.line(&format!("{command} {cursor} {options}"));
+                    cursor = shown.split(' ').nth(2).unwrap().to_owned();
+                    calls += 1;
+                    if cursor == "0" {
+                        break;
+                    }
+                }
+                assert!(calls <= most, "{command} {options}: {calls} calls");
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{look, parse_count, with_listpack_score, write_element, write_header,
 use crate::base::glob;
 use crate::base::num::{DoubleText, parse_i64};
 use crate::base::random::Random;
-use crate::command::generic::scan::parse_cursor;
+use crate::command::generic::scan::{parse_cursor, walk};
 use crate::command::spec::*;
 use crate::command::{Error, Exec};
 use crate::resp::{Args, Reply};
@@ -47,16 +47,20 @@ fn zscan(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
         let options = Options::parse(args.from(3))?;
         let (mut found, mut body) = (0, Vec::new());
         let mut list = Reply::new(&mut body, reply.proto());
-        let next = set.scan(cursor, options.count, |member, score| {
-            if options.takes(member) {
-                write_member(&mut list, member);
-                if set.is_listpack() {
-                    with_listpack_score(score, |text| list.bulk(text));
-                } else {
-                    list.bulk(DoubleText::new(score).as_bytes());
+        let next = walk(cursor, options.count, options.pattern.is_some(), |cursor, count| {
+            let before = found;
+            let next = set.scan(cursor, count, |member, score| {
+                if options.takes(member) {
+                    write_member(&mut list, member);
+                    if set.is_listpack() {
+                        with_listpack_score(score, |text| list.bulk(text));
+                    } else {
+                        list.bulk(DoubleText::new(score).as_bytes());
+                    }
+                    found += 2;
                 }
-                found += 2;
-            }
+            });
+            (next, (found - before) / 2)
         });
         reply.array(2);
         reply.bulk(itoa::Buffer::new().format(next).as_bytes());

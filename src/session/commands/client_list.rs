@@ -90,7 +90,7 @@ pub fn line(session: &Session, table: &CommandTable, now: Millis, asking: Option
         session.input.capacity() - session.input.len(),
         multi.map_or(0, |m| m.bytes()),
     );
-    let waiting = session.pending.bytes() + session.in_flight;
+    let waiting = session.unfinished_bytes() + session.in_flight;
     let _ = write!(
         line,
         " rbs={} rbp={} obl={} oll={} omem={waiting} tot-mem={} events={}",

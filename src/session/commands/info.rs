@@ -138,6 +138,7 @@ fn facts(c: &Caller<'_>, mut keyspace: ShardFacts, with_latencies: bool) -> Fact
     let process = node.process();
     let baseline = node.baseline.lock().unwrap_or_else(|e| e.into_inner());
     let counters = Counters::now(node).since(&baseline.counters);
+    let in_doubt = node.sum(|t| t.pops_in_doubt.get() + t.ends_in_doubt.get());
     take(&mut keyspace.hits, baseline.keyspace.hits);
     take(&mut keyspace.misses, baseline.keyspace.misses);
     take(&mut keyspace.expired, baseline.keyspace.expired);
@@ -202,6 +203,7 @@ fn facts(c: &Caller<'_>, mut keyspace: ShardFacts, with_latencies: bool) -> Fact
             ("commands_borrowed", counters.borrowed.to_string()),
             ("transactions_held", counters.holds.to_string()),
             ("blocked_pop_returned", counters.pops_returned.to_string()),
+            ("blocked_pop_in_doubt", in_doubt.to_string()),
         ],
     }
 }

@@ -60,6 +60,12 @@ impl Client {
         };
     }
 
+    /// Waits until there is something to read, and reads nothing. TCP only.
+    pub fn wait_readable(&self) {
+        let Stream::Tcp(stream) = &self.stream else { panic!("not a TCP connection") };
+        assert_eq!(stream.peek(&mut [0]).expect("something to read"), 1);
+    }
+
     pub fn send(&mut self, words: &[impl AsRef<[u8]>]) -> io::Result<()> {
         let mut out = Vec::new();
         encode(words, &mut out);
