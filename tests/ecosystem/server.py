@@ -1,12 +1,16 @@
 """Starts the server under test for a script, as its users do, and ends it."""
+import collections
+import hashlib
 import os
 import random
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 BINARY = os.environ.get("RINGDOVE_BIN", "ringdove")
@@ -107,6 +111,79 @@ class Server:
             shutil.rmtree(self.dir, ignore_errors=True)
 
 
+class Traffic:
+    """What the server is asked while this is open, by MONITOR: how often each command, and which
+    scripts, whichever way they came."""
+
+    def __init__(self, server):
+        self.port = server.port
+        self.commands, self.scripts, self.lines, self.seen = collections.Counter(), {}, [], threading.Event()
+
+    def __enter__(self):
+        self.socket = socket.create_connection(("127.0.0.1", self.port))
+        self.file = self.socket.makefile("rb")
+        self.socket.sendall(b"MONITOR\r\n")
+        assert self.file.readline() == b"+OK\r\n"
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+        return self
+
+    def read(self):
+        for line in self.file:
+            if b"traffic-is-seen" in line:
+                self.seen.set()
+                return
+            words = re.findall(rb'"((?:[^"\\]|\\.)*)"', line)
+            if not words:
+                continue
+            name = words[0].decode().upper()
+            self.lines.append(line)
+            self.commands[name] += 1
+            if name == "EVALSHA":
+                self.scripts.setdefault(words[1].decode(), "")
+            body = words[1] if name == "EVAL" else words[2] if words[:2] == [b"SCRIPT", b"LOAD"] else None
+            if body is not None:
+                body = body.decode("unicode_escape").encode("latin-1")
+                self.scripts[hashlib.sha1(body).hexdigest()] = body.decode()
+
+    def __exit__(self, *_):
+        with socket.create_connection(("127.0.0.1", self.port)) as s:
+            s.sendall(b"ECHO traffic-is-seen\r\n")
+            s.recv(100)
+        assert self.seen.wait(30), "MONITOR does not show what the server was asked"
+        self.socket.close()
+        if os.environ.get("ECOSYSTEM_TRAFFIC"):
+            print(dict(self.commands.most_common()))
+            for sha, body in self.scripts.items():
+                print(sha, " ".join(body.split())[:90])
+
+    def had(self, *names):
+        """The clients in use really send these."""
+        missing = [name for name in names if not self.commands[name]]
+        assert not missing, "none of %s among %s" % (missing, dict(self.commands))
+
+
+# With one shard nothing is shared between cores; with four every pair of keys lies apart in some run.
+SHARD_COUNTS = (1, 4) if IS_RINGDOVE else (1,)
+
+
+def has_scripts(server):
+    with socket.create_connection(("127.0.0.1", server.port)) as s:
+        s.sendall(b"EVAL 'return 1' 0\r\n")
+        return s.recv(100) == b":1\r\n"
+
+
+def eventually(condition, what, seconds=30):
+    """Waits until a condition holds, and returns what it gave."""
+    end = time.monotonic() + seconds
+    while True:
+        got = condition()
+        if got:
+            return got
+        assert time.monotonic() < end, "%s: not within %d s" % (what, seconds)
+        time.sleep(0.02)
+
+
 def same(got, wanted, what=""):
     assert got == wanted, "%s: got %r, wanted %r" % (what, got, wanted)
 
@@ -117,3 +194,18 @@ def main(*tests):
         began = time.time()
         test()
         print("%-44s %5.1f s" % (test.__name__.replace("_", " "), time.time() - began), flush=True)
+
+
+def main_on_servers(*tests, **how):
+    """Runs the functions in order against one server, and again against one of each other number of
+    shards. Every test starts with nothing in it."""
+    for shards in SHARD_COUNTS:
+        with Server(shards=shards, **how) as server:
+            print("%d shard%s" % (shards, "s" if shards > 1 else ""), flush=True)
+            for test in tests:
+                with socket.create_connection(("127.0.0.1", server.port)) as s:
+                    s.sendall(b"FLUSHALL\r\n")
+                    same(s.recv(100), b"+OK\r\n")
+                began = time.time()
+                test(server)
+                print("  %-42s %5.1f s" % (test.__name__.replace("_", " "), time.time() - began), flush=True)
