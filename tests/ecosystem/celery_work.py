@@ -8,9 +8,7 @@ import gc
 import os
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 
@@ -18,41 +16,15 @@ import celery
 import kombu
 import redis
 
-from server import Traffic, eventually, main_on_servers, same
+from server import Child, Traffic, children, eventually, main_on_servers, same
 
-HERE = os.path.dirname(os.path.realpath(__file__))
 WAIT = 30
+MAIN = "main@" + socket.gethostname()
 
 
-class Worker:
-    """A `celery worker` process with its children, in a session of its own."""
-
-    def __init__(self, server, name, queues, processes):
-        self.log_path = tempfile.mkstemp(prefix="celery-")[1]
-        with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "celery_app", "worker", "-n", name + "@%h", "-Q", ",".join(queues),
-                 "-c", str(processes), "-E", "--loglevel", "info", "--heartbeat-interval", "1"],
-                cwd=HERE, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-
-    def is_ready(self):
-        assert self.process.poll() is None, self.log()
-        return " ready." in self.log()
-
-    def log(self):
-        with open(self.log_path, errors="replace") as log:
-            return log.read()
-
-    def end(self, how):
-        """SIGTERM lets it finish what it does; SIGKILL goes to its children as well."""
-        if self.process.poll() is None:
-            (os.killpg if how == signal.SIGKILL else os.kill)(self.process.pid, how)
-        try:
-            self.process.wait(timeout=WAIT)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            raise AssertionError("the worker does not end:\n" + self.log()[-3000:])
-        os.unlink(self.log_path)
+def worker(name, queues, processes):
+    return Child(sys.executable, "-m", "celery", "-A", "celery_app", "worker", "-n", name + "@%h", "-Q", ",".join(queues),
+                 "-c", str(processes), "-E", "--loglevel", "info", "--heartbeat-interval", "1")
 
 
 def results(a):
@@ -172,63 +144,48 @@ def what_operators_see(a, server):
     assert {b"LPUSH", b"EXEC"} <= seen or {b"LPUSH", b"ZADD", b"HSET"} <= seen, seen
 
 
-def a_worker_is_killed(a, server, victim):
+def a_worker_is_killed(a, server, workers):
     r = redis.Redis(port=server.port)
     a.store.delete("held")
     sent = [a.hold.apply_async((str(n),), queue="fragile") for n in range(4)]
     eventually(lambda: a.store.llen("held") == 1 and r.hlen("unacked") >= 1, "a task at the worker")
     in_flight = r.hlen("unacked")
-    victim.end(signal.SIGKILL)
+    workers[1].end(signal.SIGKILL)
     a.store.set("let go", 1)
     same(r.hlen("unacked"), in_flight, "nobody has acknowledged anything")
-    eventually(lambda: r.zrange("unacked_index", 0, -1, withscores=True)[-1][1] < time.time() - VISIBILITY - 0.1,
-               "the visibility timeout")
+    newest = lambda: r.zrange("unacked_index", 0, -1, withscores=True)[-1][1]  # noqa: E731
+    eventually(lambda: newest() < time.time() - a.VISIBILITY_SECONDS - 0.1, "the visibility timeout")
     # Its successor looks for lost tasks when it starts.
-    successor = Worker(server, "successor", ["fragile"], 1)
-    try:
-        same([s.get(timeout=WAIT) for s in sent], ["0", "1", "2", "3"])
-        eventually(lambda: r.hlen("unacked") == 0 and r.zcard("unacked_index") == 0, "everything acknowledged")
-        same(sorted(set(a.store.lrange("held", 0, -1))), [b"0", b"1", b"2", b"3"])
-        successor.end(signal.SIGTERM)
-    except BaseException:
-        sys.stderr.write(successor.log()[-4000:])
-        successor.end(signal.SIGKILL)
-        raise
+    workers.append(worker("successor", ["fragile"], 1))
+    same([s.get(timeout=WAIT) for s in sent], ["0", "1", "2", "3"])
+    eventually(lambda: r.hlen("unacked") == 0 and r.zcard("unacked_index") == 0, "everything acknowledged")
+    same(sorted(set(a.store.lrange("held", 0, -1))), [b"0", b"1", b"2", b"3"])
+    workers[2].end()
 
 
 def workers_at_work(server):
-    global MAIN, VISIBILITY
     os.environ["RINGDOVE_PORT"] = str(server.port)
     sys.modules.pop("celery_app", None)
     import celery_app as a
-    VISIBILITY = a.VISIBILITY_SECONDS
-    MAIN = "main@" + socket.gethostname()
-    workers = [Worker(server, "main", ["celery"], 2), Worker(server, "victim", ["fragile"], 1)]
-    try:
-        with Traffic(server) as traffic:
-            collector = Events(a.app)
-            for w in workers:
-                eventually(w.is_ready, "a worker that is ready", 60)
-            for step, more in ((results, ()), (chains_groups_and_chords, ()), (times_and_priorities, ()), (remote_control, ()),
-                               (events, (collector,)), (what_operators_see, (server,)), (a_worker_is_killed, (server, workers[1]))):
-                began = time.time()
-                step(a, *more)
-                print("    %-40s %5.1f s" % (step.__name__.replace("_", " "), time.time() - began), flush=True)
-            collector.ending = True
-            a.add.delay(1, 1).get(timeout=WAIT)
-            workers[0].end(signal.SIGTERM)
-            # Results unsubscribe when they are forgotten, and would try that for ever without a server.
-            gc.collect()
-        traffic.had("LPUSH", "BRPOP", "SETEX", "PUBLISH", "SUBSCRIBE", "PSUBSCRIBE", "MGET", "ZADD", "HSET", "ZREM", "HDEL",
-                    "WATCH", "EVALSHA")
-        collector.join(WAIT)
-        a.app.close()
-    except BaseException:
+    with children() as workers, Traffic(server) as traffic:
+        workers += [worker("main", ["celery"], 2), worker("victim", ["fragile"], 1)]
+        collector = Events(a.app)
         for w in workers:
-            if os.path.exists(w.log_path):
-                sys.stderr.write(w.log()[-4000:])
-                w.end(signal.SIGKILL)
-        raise
+            eventually(lambda: w.says(" ready."), "a worker that is ready", 60)
+        for step, more in ((results, ()), (chains_groups_and_chords, ()), (times_and_priorities, ()), (remote_control, ()),
+                           (events, (collector,)), (what_operators_see, (server,)), (a_worker_is_killed, (server, workers))):
+            began = time.time()
+            step(a, *more)
+            print("    %-40s %5.1f s" % (step.__name__.replace("_", " "), time.time() - began), flush=True)
+        collector.ending = True
+        a.add.delay(1, 1).get(timeout=WAIT)
+        workers[0].end()
+        # Results unsubscribe when they are forgotten, and would try that for ever without a server.
+        gc.collect()
+    traffic.had("LPUSH", "BRPOP", "SETEX", "PUBLISH", "SUBSCRIBE", "PSUBSCRIBE", "MGET", "ZADD", "HSET", "ZREM", "HDEL",
+                "WATCH", "EVALSHA")
+    collector.join(WAIT)
+    a.app.close()
 
 
 if __name__ == "__main__":

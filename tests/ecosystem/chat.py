@@ -6,11 +6,7 @@ import asyncio
 import importlib.util
 import itertools
 import json
-import os
-import signal
-import subprocess
 import sys
-import tempfile
 import time
 
 import channels
@@ -18,35 +14,21 @@ import channels_redis
 import redis
 import websockets
 
-from server import Traffic, eventually, free_port, main_on_servers, same
+from server import Child, Traffic, children, eventually, free_port, main_on_servers, same
 
-HERE = os.path.dirname(os.path.realpath(__file__))
 ROOMS, VISITORS, WORDS = 3, 4, 5
 NUMBERS = itertools.count()
 WEB = "uvicorn" if importlib.util.find_spec("uvicorn") else "daphne"
 
 
-class Web:
+class Web(Child):
     """A process that serves the site."""
 
     def __init__(self, server, layer):
         self.port = free_port()
         words = ["chat_site:application", "--host", "127.0.0.1", "--port", str(self.port)] if WEB == "uvicorn" else [
             "-b", "127.0.0.1", "-p", str(self.port), "chat_site:application"]
-        self.log = tempfile.TemporaryFile()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", WEB, *words], cwd=HERE, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
-            env=dict(os.environ, RINGDOVE_PORT=str(server.port), CHAT_LAYER=layer))
-
-    def end(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.log.seek(0)
-        return self.log.read().decode(errors="replace")
+        super().__init__(sys.executable, "-m", WEB, *words, RINGDOVE_PORT=str(server.port), CHAT_LAYER=layer)
 
 
 async def join(web, room):
@@ -59,11 +41,11 @@ async def join(web, room):
             same(hello["joined"], room)
             return ws
         except (OSError, asyncio.TimeoutError, websockets.exceptions.WebSocketException):
-            assert time.monotonic() < end and web.process.poll() is None, web.end()[-3000:]
+            assert time.monotonic() < end and web.process.poll() is None, "the site does not answer"
             await asyncio.sleep(0.05)
 
 
-async def talk(webs):
+async def talk(webs, seconds):
     # Rooms of their own: what was said in an earlier, broken chat may still be on its way.
     rooms = ["room-%d" % next(NUMBERS) for n in range(ROOMS)]
     people = [(room, who, await join(webs[who % len(webs)], room)) for room in rooms for who in range(VISITORS)]
@@ -75,7 +57,7 @@ async def talk(webs):
     async def listen(room, ws):
         heard = {}
         for _ in range(VISITORS * WORDS):
-            said = json.loads(await asyncio.wait_for(ws.recv(), 20))
+            said = json.loads(await asyncio.wait_for(ws.recv(), seconds))
             heard.setdefault(said["who"], []).append(said["n"])
         same(heard, {"%s/%d" % (room, who): list(range(WORDS)) for who in range(VISITORS)})
 
@@ -86,34 +68,26 @@ async def talk(webs):
 
 def chat(server):
     for layer in ("core", "pubsub"):
-        webs = [Web(server, layer) for _ in range(2)]
-        failed = True
-        try:
+        with children() as webs:
+            webs += [Web(server, layer) for _ in range(2)]
             with Traffic(server) as traffic:
-                sockets = asyncio.run(talk_and_leave(webs))
+                same(asyncio.run(talk_and_leave(webs)), ROOMS * VISITORS)
             traffic.had(*(("EVAL", "BZPOPMIN", "ZADD") if layer == "core" else ("SUBSCRIBE", "PUBLISH")))
-            same(sockets, ROOMS * VISITORS)
             server.kill()
             server.start()
             # Connections that the site had before fail once.
             eventually(lambda: talks(webs), "a chat after the server's restart", 60)
-            failed = False
-        finally:
-            for web in webs:
-                log = web.end()
-                if failed:
-                    sys.stderr.write(log[-4000:])
 
 
-async def talk_and_leave(webs):
-    sockets = await talk(webs)
+async def talk_and_leave(webs, seconds=30):
+    sockets = await talk(webs, seconds)
     await asyncio.gather(*[ws.close() for ws in sockets])
     return len(sockets)
 
 
 def talks(webs):
     try:
-        return asyncio.run(talk_and_leave(webs))
+        return asyncio.run(talk_and_leave(webs, 3))
     except (OSError, asyncio.TimeoutError, websockets.exceptions.WebSocketException):
         return 0
 

@@ -1,5 +1,6 @@
 """Starts the server under test for a script, as its users do, and ends it."""
 import collections
+import contextlib
 import hashlib
 import os
 import random
@@ -109,6 +110,50 @@ class Server:
             self.process.kill()
             self.process.wait()
             shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Child:
+    """A process of the software under test, in a session of its own with what it starts."""
+
+    def __init__(self, *words, **environment):
+        self.output = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            words, cwd=os.path.dirname(os.path.realpath(__file__)), stdin=subprocess.DEVNULL, stdout=self.output,
+            stderr=self.output, start_new_session=True, env=dict(os.environ, **environment))
+
+    def log(self):
+        size = os.fstat(self.output.fileno()).st_size
+        return os.pread(self.output.fileno(), size, 0).decode(errors="replace")
+
+    def says(self, text):
+        """For `eventually`: whether this is in its output."""
+        assert self.process.poll() is None, "it has ended:\n" + self.log()[-4000:]
+        return text in self.log()
+
+    def end(self, how=signal.SIGTERM):
+        """SIGTERM lets it finish what it does; SIGKILL goes to its children as well."""
+        if self.process.poll() is None:
+            (os.killpg if how == signal.SIGKILL else os.kill)(self.process.pid, how)
+        try:
+            return self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            raise AssertionError("it does not end:\n" + self.log()[-4000:])
+
+
+@contextlib.contextmanager
+def children():
+    """A list to put processes in: at the end they are killed, and after a failure their output is shown."""
+    alive = []
+    try:
+        yield alive
+    except BaseException:
+        for child in alive:
+            sys.stderr.write("--- output of %s\n%s\n" % (child.process.args, child.log()[-4000:]))
+        raise
+    finally:
+        for child in alive:
+            child.end(signal.SIGKILL)
 
 
 class Traffic:
