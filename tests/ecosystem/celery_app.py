@@ -17,6 +17,8 @@ app.conf.update(
     broker_transport_options={"visibility_timeout": VISIBILITY_SECONDS, "queue_order_strategy": "priority",
                               "unacked_restore_interval": 1, "unacked_restore_throttle": 1},
     redis_socket_timeout=30,
+    # Results that are forgotten after the server has gone do not wait for it.
+    result_backend_transport_options={"retry_policy": {"max_retries": 2, "interval_start": 0, "interval_step": 0.1}},
     result_expires=3600,
     result_extended=True,
     task_acks_late=True,

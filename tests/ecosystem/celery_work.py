@@ -147,7 +147,7 @@ def what_operators_see(a, server):
         cli("config", "set", "slowlog-log-slower-than", "0")
         same(a.add.delay(1, 41).get(timeout=WAIT), 42)
         cli("config", "set", "slowlog-log-slower-than", "10000")
-        for wanted in ('"LPUSH" "celery', '"BRPOP" "celery" ', '"ZADD" "unacked_index"', '"HSET" "unacked"', '"MULTI"', '"EXEC"',
+        for wanted in ('"LPUSH" "celery', '"BRPOP" "', '"ZADD" "unacked_index"', '"HSET" "unacked"', '"MULTI"', '"EXEC"',
                        '"SETEX" "celery-task-meta-', '"PUBLISH" "celery-task-meta-'):
             eventually(lambda: watching[0].says(wanted), wanted)
         lines = [line for line in watching[0].log().splitlines() if "celery-task-meta-" in line]
