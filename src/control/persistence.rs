@@ -65,6 +65,8 @@ pub(super) struct Persistence {
     last_sync: Instant,
     /// Since when an fsync has been under way, and whether its slowness was told.
     syncing: Option<(Instant, bool)>,
+    /// A tick is on its way.
+    ticking: bool,
     finished: bool,
 }
 
@@ -83,6 +85,7 @@ impl Persistence {
             sync_jobs: None,
             last_sync: Instant::now(),
             syncing: None,
+            ticking: false,
             finished: false,
         }
     }
@@ -90,6 +93,7 @@ impl Persistence {
     fn drain(&mut self, ctx: &mut Context<Self>) {
         self.take_queue();
         self.sync_if_due(ctx);
+        self.tick_later(ctx);
         if self.finished {
             return;
         }
@@ -242,6 +246,20 @@ impl Persistence {
         self.node.wake_all();
     }
 
+    /// While something waits for an fsync: under load the queue sees to it, this is for the last writes
+    /// before a pause. Without, the thread sleeps.
+    fn tick_later(&mut self, ctx: &mut Context<Self>) {
+        let waits = |journal: &Writer| journal.policy == AppendFsync::EverySecond && journal.has_unsynced();
+        if !self.ticking && (self.journal.as_ref().is_some_and(waits) || self.syncing.is_some()) {
+            self.ticking = true;
+            ctx.run_later(TICK, |me, ctx| {
+                me.ticking = false;
+                me.sync_if_due(ctx);
+                me.tick_later(ctx);
+            });
+        }
+    }
+
     fn sync_if_due(&mut self, ctx: &mut Context<Self>) {
         if let Some((since, told)) = &mut self.syncing {
             if !*told && since.elapsed() > SLOW_SYNC {
@@ -289,8 +307,6 @@ impl Actor for Persistence {
     fn started(&mut self, ctx: &mut Self::Context) {
         let me = ctx.address();
         self.node.control_wake.connect(move || me.do_send(Drain));
-        // Under load the queue sees to it; this is for the last writes before a pause.
-        ctx.run_interval(TICK, Self::sync_if_due);
         self.drain(ctx);
     }
 }

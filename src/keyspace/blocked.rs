@@ -155,6 +155,8 @@ struct Queue {
     ready: bool,
 }
 
+type Queues = HashMap<Box<[u8]>, Queue, ahash::RandomState>;
+
 /// A key that has changed while somebody waited for it.
 pub struct ReadyKey {
     /// Number of the command, inside a transaction, that made it ready.
@@ -164,10 +166,10 @@ pub struct ReadyKey {
 }
 
 /// One shard's waiters.
-#[derive(Default)]
 pub struct BlockedTable {
     /// By database.
-    queues: Vec<HashMap<Box<[u8]>, Queue>>,
+    queues: Vec<Queues>,
+    hasher: ahash::RandomState,
     /// Places in queues.
     len: usize,
     /// The latest arrival, here or at a shard that shares a waiter with this one.
@@ -181,6 +183,19 @@ pub struct BlockedTable {
 }
 
 impl BlockedTable {
+    pub fn new(hasher: ahash::RandomState) -> Self {
+        BlockedTable {
+            queues: Vec::new(),
+            hasher,
+            len: 0,
+            arrivals: 0,
+            ready: VecDeque::new(),
+            stamp: 0,
+            wanted: None,
+            stirred: false,
+        }
+    }
+
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -189,7 +204,7 @@ impl BlockedTable {
     /// Keys that somebody waits for, and those of them whose deletion somebody minds (INFO
     /// `total_blocking_keys`, `total_blocking_keys_on_nokey`).
     pub fn counts(&self) -> (usize, usize) {
-        let queues = || self.queues.iter().flat_map(HashMap::values);
+        let queues = || self.queues.iter().flat_map(Queues::values);
         (queues().count(), queues().filter(|queue| queue.minding > 0).count())
     }
 
@@ -224,9 +239,14 @@ impl BlockedTable {
     fn file(&mut self, waiter: &Arc<Waiter>, key: &[u8]) {
         let db = waiter.asker.db as usize;
         if self.queues.len() <= db {
-            self.queues.resize_with(db + 1, HashMap::new);
+            self.queues.resize_with(db + 1, || HashMap::with_hasher(self.hasher.clone()));
         }
-        let queue = self.queues[db].entry(key.into()).or_default();
+        let queues = &mut self.queues[db];
+        // Where others wait already, as all workers do for the same lists, the key is not copied.
+        let queue = match queues.get_mut(key) {
+            Some(queue) => queue,
+            None => queues.entry(key.into()).or_default(),
+        };
         if queue.waiting.insert(waiter.arrival, Arc::clone(waiter)).is_none() {
             self.len += 1;
             queue.minding += waiter.wait.minds_deletion as usize;
@@ -360,6 +380,10 @@ pub fn register(
 mod tests {
     use super::*;
 
+    fn table() -> BlockedTable {
+        BlockedTable::new(ahash::RandomState::with_seeds(1, 2, 3, 4))
+    }
+
     fn wait(keys: &[&str]) -> Wait {
         Wait {
             since: 0,
@@ -384,7 +408,7 @@ mod tests {
 
     #[test]
     fn waiters_of_a_key_come_in_order_and_those_that_are_over_are_dropped() {
-        let mut table = BlockedTable::default();
+        let mut table = table();
         let waiters: Vec<_> = (0..4).map(|client| add(&mut table, client, &["a", "b", "a"])).collect();
         assert_eq!((table.len, table.counts()), (8, (2, 0)));
         assert!(waiters[0].cancel() && waiters[1].serve() && !waiters[1].cancel());
@@ -400,7 +424,7 @@ mod tests {
 
     #[test]
     fn keys_are_ready_once_in_the_order_of_their_first_change_if_somebody_waits() {
-        let mut table = BlockedTable::default();
+        let mut table = table();
         let waiter = add(&mut table, 1, &["a", "b"]);
         ["x", "b", "a", "b"].iter().for_each(|k| table.touch(0, k.as_bytes()));
         table.touch(1, b"a");
@@ -424,7 +448,7 @@ mod tests {
 
     #[test]
     fn only_one_side_wins_a_waiter() {
-        let mut table = BlockedTable::default();
+        let mut table = table();
         let waiter = add(&mut table, 1, &["a"]);
         assert!(waiter.moves() && !waiter.serve() && waiter.stay() && waiter.moves() && waiter.moved());
         assert!(!waiter.cancel() && !waiter.stay());
@@ -434,7 +458,7 @@ mod tests {
 
     #[test]
     fn arrivals_are_in_one_order_over_shards_that_share_a_waiter() {
-        let (mut a, mut b) = (BlockedTable::default(), BlockedTable::default());
+        let (mut a, mut b) = (table(), table());
         (0..5).for_each(|client| drop(add(&mut a, client, &["a"])));
         let owner = |key: &[u8]| (key == b"b") as ShardId;
         let both = register(&mut [(0, &mut a), (1, &mut b)], asker(9), wait(&["a", "b"]), owner);

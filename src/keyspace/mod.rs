@@ -84,7 +84,7 @@ impl Keyspace {
             shard,
             dbs: (0..databases).map(|_| Db::new(placement.hasher())).collect(),
             watch: WatchTable::default(),
-            blocked: BlockedTable::default(),
+            blocked: BlockedTable::new(placement.hasher()),
             stats: KeyspaceStats::default(),
             events: Vec::new(),
             tracking: TrackTable::default(),

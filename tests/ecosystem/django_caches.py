@@ -1,11 +1,11 @@
 """Django's own RedisCache and django-redis with the settings that sites use: key prefixes, versions,
 pool options, compressors, serializers, a password in the URL.
 
-django-redis's incr sends a Lua script and, when that is refused, does its work with EXISTS, TTL, GET
-and SET: it counts right as long as nobody else counts at the same time. Its locks are Lua as well
-and are left out until scripts exist.
+django-redis's incr and its locks are scripts; what counts is that they count right while others do
+the same.
 """
 import importlib.util
+import threading
 import time
 
 import django
@@ -35,6 +35,8 @@ CACHES = {
     "plain": django_redis_cache(2, ""),
     "gzip": django_redis_cache(3, "z", COMPRESSOR="django_redis.compressors.gzip.GzipCompressor"),
     "lzma": django_redis_cache(4, "z", COMPRESSOR="django_redis.compressors.lzma.LzmaCompressor"),
+    "lz4": django_redis_cache(11, "z", COMPRESSOR="django_redis.compressors.lz4.Lz4Compressor"),
+    "zstd": django_redis_cache(12, "z", COMPRESSOR="django_redis.compressors.zstd.ZStdCompressor"),
     "json": django_redis_cache(5, "j", SERIALIZER="django_redis.serializers.json.JSONSerializer"),
     "herd": django_redis_cache(6, "h"),
     "ignoring": django_redis_cache(7, "i", IGNORE_EXCEPTIONS=True, SOCKET_CONNECT_TIMEOUT=5, SOCKET_TIMEOUT=5),
@@ -46,8 +48,9 @@ CACHES = {
     # Writes go to the first, reads to any of the others.
     "replicas": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": [URL + "/10", URL + "/10"]},
 }
-if importlib.util.find_spec("django_redis.compressors.gzip") is None:
-    del CACHES["gzip"]
+for compressor, needs in (("gzip", "gzip"), ("lz4", "lz4"), ("zstd", "pyzstd")):
+    if not (importlib.util.find_spec("django_redis.compressors." + compressor) and importlib.util.find_spec(needs)):
+        del CACHES[compressor]
 CACHES["herd"]["OPTIONS"]["CLIENT_CLASS"] = "django_redis.client.HerdClient"
 settings.configure(CACHES=CACHES, SECRET_KEY="x", DJANGO_REDIS_SCAN_ITERSIZE=10, CACHE_HERD_TIMEOUT=5, USE_TZ=True)
 django.setup()
@@ -92,8 +95,6 @@ def what_both_backends_promise():
                 raise AssertionError("counted what is not there")
             except ValueError:
                 pass
-            except TypeError:  # what django-redis's way without Lua comes to
-                assert name in THEIRS, name
         c.set("v", "one")
         c.set("v", "two", version=2)
         same([c.get("v"), c.get("v", version=2)], ["one", "two"], name)
@@ -142,6 +143,70 @@ def what_only_django_redis_has():
         c.clear()
 
 
+def side_by_side(work, threads=4):
+    """Runs a function in several threads, each with connections of its own."""
+    errors = []
+
+    def run():
+        try:
+            work()
+        except Exception as error:
+            errors.append(error)
+
+    started = [threading.Thread(target=run) for _ in range(threads)]
+    [t.start() for t in started]
+    [t.join() for t in started]
+    same(errors, [])
+
+
+def counting_and_locking_side_by_side():
+    for name in ("default", "plain", "json", "builtin"):
+        c = caches[name]
+        c.set("n", 0, None)
+        side_by_side(lambda: [caches[name].incr("n", 3) for _ in range(50)])
+        same(c.get("n"), 600, name)
+    for name in ("default", "plain"):
+        c = caches[name]
+        c.set("sum", 0, 60)
+
+        def add():
+            for _ in range(10):
+                with caches[name].lock("sum lock", timeout=20, sleep=0.002):
+                    c.set("sum", c.get("sum") + 1, 60)
+        side_by_side(add)
+        same(c.get("sum"), 40, name)
+        lock = c.lock("held", timeout=30)
+        assert lock.acquire() and not c.lock("held", timeout=30).acquire(blocking=False)
+        assert lock.extend(10) and lock.owned() and lock.release() is None
+        assert c.lock("held", timeout=30).acquire(blocking=False)
+
+
+def sessions_of_both_kinds():
+    """Django's session engines by themselves; the site's test has them in use."""
+    from django.contrib.sessions.backends import cache as in_cache
+    settings.SESSION_CACHE_ALIAS = "session"
+    store = in_cache.SessionStore()
+    store["cart"] = [1, 2, 3]
+    store.set_expiry(1000)
+    store.save()
+    again = in_cache.SessionStore(store.session_key)
+    same([again["cart"], again.exists(store.session_key)], [[1, 2, 3], True])
+    again.cycle_key()
+    same([in_cache.SessionStore(store.session_key).get("cart"), in_cache.SessionStore(again.session_key)["cart"]],
+         [None, [1, 2, 3]])
+    again.flush()
+    same(in_cache.SessionStore(again.session_key).get("cart"), None)
+
+
+def the_health_check_of_a_site():
+    """Sets a key and gets it, from every cache, before and after everything was flushed."""
+    for name in CACHES:
+        for _ in range(2):
+            caches[name].set("health_check", "ok", 60)
+            same(caches[name].get("health_check"), "ok", name)
+            raw(name).flushall()
+
+
 def what_arrives_is_what_was_stored():
     c, r = caches["default"], raw("default")
     c.set("page", "lorem ipsum " * 500, 60)
@@ -175,5 +240,6 @@ if __name__ == "__main__":
     print("Django %s, django-redis %s, redis-py %s" % (
         django.get_version(), ".".join(map(str, django_redis.VERSION)), redis.__version__))
     with SERVER:
-        main(what_both_backends_promise, what_only_django_redis_has, what_arrives_is_what_was_stored,
+        main(what_both_backends_promise, what_only_django_redis_has, counting_and_locking_side_by_side, sessions_of_both_kinds,
+             the_health_check_of_a_site, what_arrives_is_what_was_stored,
              a_server_that_is_away)

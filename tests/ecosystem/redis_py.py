@@ -1,16 +1,14 @@
 """redis-py, whichever version is installed, in its default protocol and in both by name, with the
 parser that its users install (hiredis) and with its own.
-
-Left out until the features exist: Lock and register_script (Lua), publish/subscribe, data types
-other than strings.
 """
 import threading
+import time
 
 import hiredis
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from redis.exceptions import (AuthenticationError, ConnectionError, DataError, ExecAbortError, NoPermissionError,
+from redis.exceptions import (AuthenticationError, ConnectionError, DataError, ExecAbortError, LockError, NoPermissionError,
                               ResponseError, WatchError)
 
 from server import IS_RINGDOVE, Server, main, same
@@ -284,6 +282,112 @@ def databases():
             same(str(error), "DB index is out of range")
 
 
+def data_types():
+    with Server(shards=4) as server:
+        for _, r in connections(server, decode_responses=True):
+            r.flushall()
+            same([r.rpush("l", "a", "b", "c"), r.lpop("l"), r.lrange("l", 0, -1), r.lmove("l", "m")], [3, "a", ["b", "c"], "b"])
+            same([r.brpop("none", 0.01), list(r.blpop(["none", "l"], 1))], [None, ["l", "c"]])
+            same([r.hset("h", mapping={"a": 1, "b": 2}), r.hgetall("h"), r.hincrby("h", "a")], [2, {"a": "1", "b": "2"}, 2])
+            same([r.sadd("s", "x", "y"), r.smembers("s"), r.sinter("s", "none")], [2, {"x", "y"}, set()])
+            same([r.zadd("z", {"one": 1, "two": 2.5}), r.zscore("z", "two"), r.zrange("z", 0, -1)], [2, 2.5, ["one", "two"]])
+            same([r.zunionstore("u", ["z", "z"]), r.zscore("u", "two")], [2, 5.0])
+            first = r.xadd("x", {"n": 1})
+            same([r.xlen("x"), r.xrange("x")], [1, [(first, {"n": "1"})]])
+            same([r.xgroup_create("x", "g", 0), len(r.xreadgroup("g", "me", {"x": ">"})), r.xack("x", "g", first)], [True, 1, 1])
+            same([r.pfadd("p", 1, 2, 3), r.pfcount("p"), r.setbit("b", 7, 1), r.bitcount("b")], [1, 3, 0, 1])
+            same([r.geoadd("geo", (13.36, 38.11, "Palermo")), len(r.geosearch("geo", member="Palermo", radius=1))], [1, 1])
+            r.close()
+
+
+def locks_and_scripts():
+    with Server(shards=4) as server:
+        for _, r in connections(server):
+            r.flushall()
+            r.script_flush()
+            for name in ("lock:a", "lock:b"):  # the scripts are loaded for the first of them
+                lock = r.lock(name, timeout=10, blocking_timeout=0.05)
+                assert lock.acquire() and lock.locked() and lock.owned()
+                same(r.lock(name, timeout=10).acquire(blocking=False), False)
+                assert lock.extend(20) and lock.extend(30, replace_ttl=True) and 20 < r.ttl(name) <= 30
+                assert lock.reacquire() and 0 < r.ttl(name) <= 10
+                r.set(name, "another's")
+                for call in (lock.extend, lock.reacquire, lambda *_: lock.release()):
+                    try:
+                        call(*([1] if call == lock.extend else []))
+                        raise AssertionError("somebody else's lock")
+                    except LockError:
+                        lock.local.token = lock.local.token or b"lost"
+                r.delete(name)
+                with r.lock(name, timeout=5):
+                    same(r.exists(name), 1)
+                same(r.exists(name), 0)
+            counted = r.register_script("""
+                redis.call('SET', KEYS[1], ARGV[1])
+                local n = redis.call('INCRBY', KEYS[2], ARGV[2])
+                return {n, redis.call('GET', KEYS[1]), ARGV, false, {ok = 'fine'}}""")
+            same(counted(keys=["a", "b"], args=["x", 5]), [5, b"x", [b"x", b"5"], None, b"fine"])
+            pipe = r.pipeline()
+            counted(keys=["c", "b"], args=["y", 1], client=pipe)
+            pipe.get("c")
+            same(pipe.execute(), [[6, b"y", [b"y", b"1"], None, b"fine"], b"y"])
+            same(r.script_exists(counted.sha, "f" * 40), [True, False])
+            same(r.eval("return redis.call('MGET', unpack(KEYS))", 3, "a", "b", "none"), [b"x", b"6", None])
+            try:
+                r.eval("return redis.call('INCR', KEYS[1])", 1, "a")
+                raise AssertionError("no error")
+            except ResponseError as error:
+                assert "value is not an integer or out of range" in str(error), error
+            threads = [threading.Thread(target=add_under_lock, args=(server,)) for _ in range(4)]
+            [t.start() for t in threads]
+            [t.join() for t in threads]
+            same(r.get("sum"), b"40")
+            r.close()
+
+
+def add_under_lock(server):
+    r = redis.Redis(port=server.port)
+    for _ in range(10):
+        with r.lock("sum:lock", timeout=20, sleep=0.002):
+            r.set("sum", int(r.get("sum") or 0) + 1)
+    r.close()
+
+
+def publish_and_subscribe():
+    with Server(shards=4) as server:
+        for name, r in connections(server):
+            if "3" in name and HIREDIS < (2, 3):  # redis-py finds no messages with it, on Redis neither
+                continue
+            p = r.pubsub()
+            p.subscribe("news", "weather")
+            p.psubscribe("sport.*")
+            same([next_message(p)["type"] for _ in range(3)], ["subscribe", "subscribe", "psubscribe"])
+            same([r.publish("news", "a"), r.publish("sport.x", b"\x00"), r.publish("nobody", "")], [1, 1, 0])
+            same([(m["channel"], m["pattern"], m["data"]) for m in (next_message(p), next_message(p))],
+                 [(b"news", None, b"a"), (b"sport.x", b"sport.*", b"\x00")])
+            same([sorted(r.pubsub_channels()), r.pubsub_numpat(), r.pubsub_numsub("news", "x")],
+                 [[b"news", b"weather"], 1, [(b"news", 1), (b"x", 0)]])
+            p.ping("still here?")
+            same(next_message(p)["type"], "pong")
+            for n in range(500):
+                r.publish("news", n)
+            same([int(next_message(p)["data"]) for _ in range(500)], list(range(500)))
+            p.unsubscribe()
+            p.punsubscribe()
+            same([next_message(p)["type"] for _ in range(3)], ["unsubscribe", "unsubscribe", "punsubscribe"])
+            p.close()
+            r.close()
+
+
+def next_message(p):
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        message = p.get_message(timeout=1)
+        if message is not None:
+            return message
+    raise AssertionError("no message")
+
+
 def idle_connections_are_checked():
     """health_check_interval sends PING before a command; a connection that was cut is made again."""
     with Server() as server:
@@ -313,4 +417,5 @@ if __name__ == "__main__":
         redis.__version__, redis.Redis().connection_pool.make_connection().protocol,
         hiredis.__version__))
     main(strings_and_keys, decoded_answers, errors_keep_their_classes, passwords, pipelines, watch_and_transaction,
-         scans, server_commands, unknown_questions_of_new_clients, databases, idle_connections_are_checked, data_that_redis_py_refuses)
+         scans, server_commands, unknown_questions_of_new_clients, databases, data_types, locks_and_scripts,
+         publish_and_subscribe, idle_connections_are_checked, data_that_redis_py_refuses)

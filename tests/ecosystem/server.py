@@ -1,12 +1,17 @@
 """Starts the server under test for a script, as its users do, and ends it."""
+import collections
+import contextlib
+import hashlib
 import os
 import random
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 BINARY = os.environ.get("RINGDOVE_BIN", "ringdove")
@@ -107,6 +112,123 @@ class Server:
             shutil.rmtree(self.dir, ignore_errors=True)
 
 
+class Child:
+    """A process of the software under test, in a session of its own with what it starts."""
+
+    def __init__(self, *words, **environment):
+        self.output = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            words, cwd=os.path.dirname(os.path.realpath(__file__)), stdin=subprocess.DEVNULL, stdout=self.output,
+            stderr=self.output, start_new_session=True, env=dict(os.environ, **environment))
+
+    def log(self):
+        size = os.fstat(self.output.fileno()).st_size
+        return os.pread(self.output.fileno(), size, 0).decode(errors="replace")
+
+    def says(self, text):
+        """For `eventually`: whether this is in its output."""
+        assert self.process.poll() is None, "it has ended:\n" + self.log()[-4000:]
+        return text in self.log()
+
+    def end(self, how=signal.SIGTERM):
+        """SIGTERM lets it finish what it does; SIGKILL goes to its children as well."""
+        if self.process.poll() is None:
+            (os.killpg if how == signal.SIGKILL else os.kill)(self.process.pid, how)
+        try:
+            return self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            raise AssertionError("it does not end:\n" + self.log()[-4000:])
+
+
+@contextlib.contextmanager
+def children():
+    """A list to put processes in: at the end they are killed, and after a failure their output is shown."""
+    alive = []
+    try:
+        yield alive
+    except BaseException:
+        for child in alive:
+            sys.stderr.write("--- output of %s\n%s\n" % (child.process.args, child.log()[-4000:]))
+        raise
+    finally:
+        for child in alive:
+            child.end(signal.SIGKILL)
+
+
+class Traffic:
+    """What the server is asked while this is open, by MONITOR: how often each command, and which
+    scripts, whichever way they came."""
+
+    def __init__(self, server):
+        self.port = server.port
+        self.commands, self.scripts, self.lines, self.seen = collections.Counter(), {}, [], threading.Event()
+
+    def __enter__(self):
+        self.socket = socket.create_connection(("127.0.0.1", self.port))
+        self.file = self.socket.makefile("rb")
+        self.socket.sendall(b"MONITOR\r\n")
+        assert self.file.readline() == b"+OK\r\n"
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+        return self
+
+    def read(self):
+        for line in self.file:
+            if b"traffic-is-seen" in line:
+                self.seen.set()
+                return
+            words = re.findall(rb'"((?:[^"\\]|\\.)*)"', line)
+            if not words:
+                continue
+            name = words[0].decode().upper()
+            self.lines.append(line)
+            self.commands[name] += 1
+            if name == "EVALSHA":
+                self.scripts.setdefault(words[1].decode(), "")
+            body = words[1] if name == "EVAL" else words[2] if words[:2] == [b"SCRIPT", b"LOAD"] else None
+            if body is not None:
+                body = body.decode("unicode_escape").encode("latin-1")
+                self.scripts[hashlib.sha1(body).hexdigest()] = body.decode()
+
+    def __exit__(self, *_):
+        with socket.create_connection(("127.0.0.1", self.port)) as s:
+            s.sendall(b"ECHO traffic-is-seen\r\n")
+            s.recv(100)
+        assert self.seen.wait(30), "MONITOR does not show what the server was asked"
+        self.socket.close()
+        if os.environ.get("ECOSYSTEM_TRAFFIC"):
+            print(dict(self.commands.most_common()))
+            for sha, body in self.scripts.items():
+                print(sha, " ".join(body.split())[:90])
+
+    def had(self, *names):
+        """The clients in use really send these."""
+        missing = [name for name in names if not self.commands[name]]
+        assert not missing, "none of %s among %s" % (missing, dict(self.commands))
+
+
+# With one shard nothing is shared between cores; with four every pair of keys lies apart in some run.
+SHARD_COUNTS = (1, 4) if IS_RINGDOVE else (1,)
+
+
+def has_scripts(server):
+    with socket.create_connection(("127.0.0.1", server.port)) as s:
+        s.sendall(b"EVAL 'return 1' 0\r\n")
+        return s.recv(100) == b":1\r\n"
+
+
+def eventually(condition, what, seconds=30):
+    """Waits until a condition holds, and returns what it gave."""
+    end = time.monotonic() + seconds
+    while True:
+        got = condition()
+        if got:
+            return got
+        assert time.monotonic() < end, "%s: not within %d s" % (what, seconds)
+        time.sleep(0.02)
+
+
 def same(got, wanted, what=""):
     assert got == wanted, "%s: got %r, wanted %r" % (what, got, wanted)
 
@@ -117,3 +239,18 @@ def main(*tests):
         began = time.time()
         test()
         print("%-44s %5.1f s" % (test.__name__.replace("_", " "), time.time() - began), flush=True)
+
+
+def main_on_servers(*tests, **how):
+    """Runs the functions in order against one server, and again against one of each other number of
+    shards. Every test starts with nothing in it."""
+    for shards in SHARD_COUNTS:
+        with Server(shards=shards, **how) as server:
+            print("%d shard%s" % (shards, "s" if shards > 1 else ""), flush=True)
+            for test in tests:
+                with socket.create_connection(("127.0.0.1", server.port)) as s:
+                    s.sendall(b"FLUSHALL\r\n")
+                    same(s.recv(100), b"+OK\r\n")
+                began = time.time()
+                test(server)
+                print("  %-42s %5.1f s" % (test.__name__.replace("_", " "), time.time() - began), flush=True)
