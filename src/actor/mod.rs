@@ -278,11 +278,6 @@ impl Actor {
         z ^ (z >> 31)
     }
 
-    /// Whether this shard can do nothing until somebody brings it something.
-    pub fn is_idle(&self) -> bool {
-        !self.turn_worked && self.resumed.is_empty() && self.next_parcel >= self.todo.len()
-    }
-
     /// About to sleep: lets others borrow the keyspace. False when something has come meanwhile; then
     /// turn again.
     pub fn prepare_sleep(&mut self) -> bool {
