@@ -204,6 +204,10 @@ impl Actor {
                 }
                 Ok(Plan::Session) => match node.session_run(*id) {
                     Some(SessionRun::Publish(_)) => publishes = true,
+                    Some(run) if run.whole(args.as_args()).is_some() => {
+                        session_state = true;
+                        shards.extend(&ShardSet::all(node.shards()));
+                    }
                     Some(SessionRun::Threads(..)) => {
                         session_state = true;
                         shards.extend(&ShardSet::all(node.shards()));
@@ -670,7 +674,7 @@ impl Actor {
             }
             // Keys are served in the order in which they become ready, wherever they live.
             engines.iter_mut().for_each(|e| e.keyspace.blocked.set_stamp(number as u32));
-            self.run_in_program(key, program.exec, *id, args.as_args(), engines, out);
+            self.run_in_program(key, (program.exec, parts), *id, args.as_args(), engines, out);
         }
         engines.iter_mut().for_each(|e| e.end_unit());
         let wanted = engines.first_mut().and_then(|lead| lead.keyspace.blocked.take_wanted());
@@ -700,7 +704,7 @@ impl Actor {
     fn run_in_program(
         &mut self,
         key: usize,
-        in_exec: bool,
+        (in_exec, parts): (bool, u16),
         id: CommandId,
         args: Args<'_>,
         engines: &mut [&mut Engine],
@@ -716,7 +720,18 @@ impl Actor {
         let mut ok = true;
         match spec.run {
             Run::Session | Run::Container => match node.session_run(id) {
-                Some(SessionRun::Home(_)) => {
+                Some(run) if run.whole(args).is_some() => {
+                    // What was done before is a unit of its own: the journal may begin or end here.
+                    engines.iter_mut().for_each(|e| e.end_unit());
+                    if let Some(handler) = run.whole(args) {
+                        let (then, done) = self.call(key, id, out, |caller| handler(caller, args, engines));
+                        ok = done;
+                        self.after(key, then);
+                    }
+                    let unit = node.next_unit();
+                    engines.iter_mut().for_each(|e| e.begin_unit(unit, parts));
+                }
+                Some(SessionRun::Home(_) | SessionRun::Whole(..)) => {
                     let (then, done) = self.run_home(key, id, args, out);
                     ok = done;
                     self.stretch(then);

@@ -22,6 +22,7 @@ pub mod memory;
 pub mod pubsub;
 #[cfg(test)]
 mod replay_tests;
+mod rewrite;
 pub mod server;
 pub mod set;
 pub mod shard_facts;
@@ -36,6 +37,7 @@ pub mod transaction;
 pub mod usage;
 
 pub use error::Error;
+pub use rewrite::rewrite;
 pub use spec::{CommandSpec, Handler, KeySpec, Merge, Run, acl, flag};
 pub use table::{CommandId, CommandTable, Looked};
 

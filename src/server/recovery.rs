@@ -18,7 +18,7 @@ use crate::config::Settings;
 use crate::control::{FileDisk, OpenJournal, reason};
 use crate::journal::{AofNames, BatchWriter, Disk, Manifest, ManifestError, Refusal, Replay, Resume, Sink};
 use crate::journal::{FileInfo, FileType, StepFailed};
-use crate::keyspace::Placement;
+use crate::keyspace::{KeyspaceStats, Placement};
 use crate::resp::{Args, Proto};
 use crate::router::{self, Plan};
 use crate::session::Node;
@@ -88,8 +88,7 @@ pub fn recover(
 
 /// `recover` on engines.
 fn open(loader: &mut Loader<'_>, settings: &Settings, salt: u64) -> Result<OpenJournal, RecoveryError> {
-    let text = |name: &crate::config::Text| name.to_str_lossy().into_owned();
-    let names = AofNames { dir: text(&settings.appenddirname), file: text(&settings.appendfilename) };
+    let names = AofNames::of(settings);
     let mut disk = FileDisk::new(settings.dir.as_path());
     let started = Instant::now();
     take_directory(&mut disk, &names)?;
@@ -120,6 +119,32 @@ fn open(loader: &mut Loader<'_>, settings: &Settings, salt: u64) -> Result<OpenJ
     }
     loader.finish();
     open_increment(disk, &names, manifest, resume, bytes, salt)
+}
+
+/// Runs what the files hold on engines that are empty and held (DEBUG LOADAOF). Writes nothing.
+pub fn load_again(node: &Node, engines: &mut [&mut Engine], now: Millis) -> Result<(), RecoveryError> {
+    let settings = node.settings();
+    let names = AofNames::of(&settings);
+    let mut disk = FileDisk::new(settings.dir.as_path());
+    let manifest = read_manifest(&mut disk, &names)?;
+    let before: Vec<_> = engines.iter().map(|engine| (engine.journaling, engine.keyspace.stats)).collect();
+    engines.iter_mut().for_each(|engine| engine.journaling = false);
+    let engines_again = engines.iter_mut().map(|engine| &mut **engine).collect();
+    let mut loader = Loader::new(engines_again, &node.placement, &node.table, &settings, now);
+    for (info, last) in manifest.to_load() {
+        load_file(&mut disk, &names, info, last, settings.aof_load_truncated, &mut loader)?;
+    }
+    loader.finish();
+    for (engine, (journaling, stats)) in engines.iter_mut().zip(before) {
+        engine.journaling = journaling;
+        if !journaling {
+            // What it wrote of expired keys concerns nobody.
+            drop(engine.effects.take());
+        }
+        engine.keyspace.stats = KeyspaceStats { dirty: 0, ..stats };
+    }
+    tracing::info!("Append Only File loaded by DEBUG LOADAOF");
+    Ok(())
 }
 
 fn take_directory(disk: &mut FileDisk, names: &AofNames) -> Result<(), RecoveryError> {

@@ -8,6 +8,7 @@
 //! * `protocol`: odd bytes, big bytes, slow readers, limits
 //! * `pubsub`: messages, key events and invalidations over several shards
 //! * `boot`: the command line, exit codes, messages
+//! * `rewrite`: the append only file turned on and off, written anew and loaded at run time; port, bind, dir
 //! * `crash`: `kill -9` and what was acknowledged
 //!
 //! Environment: `RINGDOVE_BIN` (another server to test, `redis-server` among them), `RINGDOVE_SEED`
@@ -23,4 +24,5 @@ mod differential;
 mod history;
 mod protocol;
 mod pubsub;
+mod rewrite;
 mod support;
