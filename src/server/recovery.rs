@@ -24,7 +24,7 @@ use crate::router::{self, Plan};
 use crate::session::Node;
 use crate::shard::{Engine, Env, ErrorCounts, Job, Tally, run_held, run_job};
 use std::io::{self, Read};
-use std::sync::atomic::Ordering::Release;
+use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::Instant;
 
 /// Why the server does not start. `Display` is the line for the log; exit with 1.
@@ -82,6 +82,7 @@ pub fn recover(
     let engines = owners.iter_mut().filter_map(Owner::get).collect();
     let mut loader = Loader::new(engines, &node.placement, &node.table, &settings, now);
     let opened = open(&mut loader, &settings, salt);
+    node.base_bytes.store(loader.base_bytes, Relaxed);
     node.loading.store(false, Release);
     opened.map(Some)
 }
@@ -110,7 +111,11 @@ fn open(loader: &mut Loader<'_>, settings: &Settings, salt: u64) -> Result<OpenJ
             let plan = names.truncate(&manifest, &info.name, cut.offset);
             plan.run(&mut disk).map_err(RecoveryError::Plan)?;
         }
-        bytes += disk.len(&names.path(&info.name)).ok().flatten().unwrap_or(0);
+        let length = disk.len(&names.path(&info.name)).ok().flatten().unwrap_or(0);
+        bytes += length;
+        if info.kind == FileType::Base {
+            loader.base_bytes = length;
+        }
         resume = loaded.resume.filter(|_| last && info.kind == FileType::Incr);
     }
     if !manifest.is_empty() {
@@ -254,6 +259,8 @@ struct Loader<'a> {
     errors: ErrorCounts,
     now: Millis,
     out: Vec<u8>,
+    /// Length of the base that was loaded.
+    base_bytes: u64,
 }
 
 /// `Entry` keeps this many seconds' worth of access time.
@@ -272,7 +279,18 @@ impl<'a> Loader<'a> {
         let names = CommandTable::new(&[]).unwrap_or_else(|why| unreachable!("nothing is renamed: {why}"));
         let tally = Tally::new(table.len());
         let errors = ErrorCounts::default();
-        Loader { engines, placement, table, names, settings, tally, errors, now, out: Vec::new() }
+        Loader {
+            engines,
+            placement,
+            table,
+            names,
+            settings,
+            tally,
+            errors,
+            now,
+            out: Vec::new(),
+            base_bytes: 0,
+        }
     }
 
     fn look_up(&self, args: Args<'_>) -> Option<CommandId> {
