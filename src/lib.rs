@@ -10,6 +10,11 @@
 //! `keyspace` -> `structure`, and its effects go to `journal` before its reply goes back.
 #![deny(unsafe_code)]
 
+// As in the server: tests compare what values say they take with what they took.
+#[cfg(test)]
+#[global_allocator]
+static HEAP: structure::heap::CountingHeap = structure::heap::CountingHeap;
+
 // floor 0: numbers, glob patterns, limits
 pub mod base;
 

@@ -11,6 +11,7 @@ use ringdove::resp::{Proto, Reply};
 /// Fields of ours that 7.0 lacks: from later versions of Redis, or our own.
 const NEWER: &[&str] = &[
     "ringdove_version",
+    "used_memory_shards",
     "pubsub_clients",
     "expired_subkeys",
     "watching_clients",

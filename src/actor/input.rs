@@ -520,7 +520,11 @@ impl Actor {
     /// Runs a session command at home.
     pub(super) fn run_session(&mut self, key: usize, id: CommandId, args: Args<'_>) {
         match self.node.session_run(id) {
-            Some(SessionRun::Home(_)) => {
+            Some(run) if run.whole(args).is_some() => {
+                let all = router::ShardSet::all(self.node.shards());
+                self.hold_command(key, all, id, args)
+            }
+            Some(SessionRun::Home(_) | SessionRun::Whole(..)) => {
                 let mut reply = std::mem::take(&mut self.scratch);
                 reply.clear();
                 let (then, ok) = self.run_home(key, id, args, &mut reply);
@@ -555,10 +559,24 @@ impl Actor {
         out: &mut Vec<u8>,
     ) -> (Then, bool) {
         let node = self.node.clone();
-        let Some(SessionRun::Home(handler)) = node.session_run(id) else { return (Then::Nothing, false) };
+        let Some(handler) = node.session_run(id).and_then(SessionRun::home) else {
+            return (Then::Nothing, false);
+        };
+        self.call(key, id, out, |caller| handler(caller, args))
+    }
+
+    /// Calls a handler of a session command.
+    pub(super) fn call(
+        &mut self,
+        key: usize,
+        id: CommandId,
+        out: &mut Vec<u8>,
+        handler: impl FnOnce(&mut Caller<'_>) -> Result<(), crate::command::Error>,
+    ) -> (Then, bool) {
+        let node = self.node.clone();
         let from = out.len();
         let mut caller = self.caller(&node, key, id, out);
-        let result = handler(&mut caller, args);
+        let result = handler(&mut caller);
         let then = caller.then;
         if let Err(error) = &result {
             out.truncate(from);

@@ -95,6 +95,8 @@ pub struct Actor {
     holds: Vec<OpenHold>,
     /// Number of the command that runs in a transaction, for the order in which keys become ready.
     stamp: u32,
+    /// How many shards' fragments its unit in the journal has.
+    unit_parts: u16,
     scripting: Scripting,
 
     with_output: Vec<usize>,
@@ -202,6 +204,7 @@ impl Actor {
             walking: VecDeque::new(),
             holds: Vec::new(),
             stamp: 0,
+            unit_parts: 1,
             scripting: Scripting::default(),
             with_output: Vec::new(),
             resumed: Vec::new(),
@@ -286,11 +289,6 @@ impl Actor {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
-    }
-
-    /// Whether this shard can do nothing until somebody brings it something.
-    pub fn is_idle(&self) -> bool {
-        !self.turn_worked && self.resumed.is_empty() && self.next_parcel >= self.todo.len()
     }
 
     /// About to sleep: lets others borrow the keyspace. False when something has come meanwhile; then

@@ -16,6 +16,8 @@
 #[cfg(test)]
 mod blocking;
 #[cfg(test)]
+mod heap;
+#[cfg(test)]
 mod pubsub_tests;
 #[cfg(test)]
 mod walk_tests;
@@ -79,6 +81,8 @@ struct World {
     told: Vec<i64>,
     /// Sends take their time, and may be lost with their connections.
     slow_network: bool,
+    /// Now and then it is looked at what a kill would leave.
+    crashes: bool,
     /// Sends under way: shard, connection, bytes.
     flying: Vec<(usize, usize, Vec<u8>)>,
 }
@@ -131,6 +135,7 @@ impl World {
             borrowed_seen: 0,
             told: vec![0; CLIENTS.max(blocking::CLIENTS)],
             slow_network: false,
+            crashes: true,
             flying: Vec::new(),
         }
     }
@@ -273,6 +278,9 @@ impl World {
     /// What a kill at this moment would leave: no unit is torn, so no money is lost or made; and what
     /// clients were told is there.
     fn crash_now(&self) {
+        if !self.crashes {
+            return;
+        }
         let left = replay(&self.journal);
         let accounts: Vec<i64> = left
             .iter()
@@ -719,24 +727,32 @@ fn seeds() -> Vec<u64> {
     }
 }
 
-#[test]
-fn shards_keep_every_promise_in_every_order_of_turns() {
-    let (mut turns, mut borrowed, mut holds, mut forwarded) = (0, 0, 0, 0);
+/// Runs every seed, over different numbers of shards.
+fn each_seed<T>(run: impl Fn(u64, ShardId) -> T + std::panic::RefUnwindSafe, mut then: impl FnMut(T)) {
     for seed in seeds() {
         let shards = [1, 2, 3, 4, 8][seed as usize % 5];
-        let outcome = std::panic::catch_unwind(|| run(seed, shards, seed % 2 == 1));
-        let world = match outcome {
-            Ok(world) => world,
+        match std::panic::catch_unwind(|| run(seed, shards)) {
+            Ok(outcome) => then(outcome),
             Err(panic) => {
                 eprintln!("failed with RINGDOVE_SIM_SEED={seed} ({shards} shards)");
                 std::panic::resume_unwind(panic);
             }
-        };
-        turns += world.turns;
-        borrowed += world.borrowed_seen;
-        holds += world.node.sum(|t| t.holds.get());
-        forwarded += world.node.sum(|t| t.forwarded.get());
+        }
     }
+}
+
+#[test]
+fn shards_keep_every_promise_in_every_order_of_turns() {
+    let (mut turns, mut borrowed, mut holds, mut forwarded) = (0, 0, 0, 0);
+    each_seed(
+        |seed, shards| run(seed, shards, seed % 2 == 1),
+        |world| {
+            turns += world.turns;
+            borrowed += world.borrowed_seen;
+            holds += world.node.sum(|t| t.holds.get());
+            forwarded += world.node.sum(|t| t.forwarded.get());
+        },
+    );
     println!("{turns} turns, {forwarded} forwarded, {borrowed} on borrowed keyspaces, {holds} lent");
     if seeds().len() >= 20 {
         // A simulation that never does the hard things proves nothing.
@@ -744,25 +760,28 @@ fn shards_keep_every_promise_in_every_order_of_turns() {
     }
 }
 
-/// Each planted bug is found by some seed. The panics it prints are the ones that are wanted.
-#[test]
-fn planted_bugs_are_caught() {
+/// Each of these planted bugs is found by one of so many seeds. The panics it prints are the ones that
+/// are wanted.
+fn catch_planted(bugs: &[Canary], seeds: u64, run: impl Fn(u64, ShardId) + std::panic::RefUnwindSafe) {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let missed: Vec<Canary> = Canary::ALL
-        .into_iter()
-        .filter(|canary| {
-            let caught = (0..400u64).any(|seed| {
-                plant(Some(*canary));
-                let shards = [2, 3, 4][seed as usize % 3];
-                std::panic::catch_unwind(|| run(seed, shards, true)).is_err()
-            });
-            plant(None);
-            !caught
-        })
-        .collect();
+    let caught = |canary: &Canary| {
+        let caught = (0..seeds).any(|seed| {
+            plant(Some(*canary));
+            let shards = [2, 3, 4][seed as usize % 3];
+            std::panic::catch_unwind(|| run(seed, shards)).is_err()
+        });
+        plant(None);
+        caught
+    };
+    let missed: Vec<&Canary> = bugs.iter().filter(|canary| !caught(canary)).collect();
     std::panic::set_hook(hook);
     assert!(missed.is_empty(), "the simulation is blind to {missed:?}");
+}
+
+#[test]
+fn planted_bugs_are_caught() {
+    catch_planted(&Canary::ALL, 400, |seed, shards| drop(run(seed, shards, true)));
 }
 
 #[test]

@@ -331,6 +331,10 @@ impl Actor {
                 }
                 Ok(Plan::Session) => match node.session_run(*id) {
                     Some(SessionRun::Publish(_)) => publishes = true,
+                    Some(run) if run.whole(args.as_args()).is_some() => {
+                        session_state = true;
+                        shards.extend(&ShardSet::all(node.shards()));
+                    }
                     Some(SessionRun::Threads(..)) => {
                         session_state = true;
                         shards.extend(&ShardSet::all(node.shards()));
@@ -914,6 +918,7 @@ impl Actor {
         let write = program.commands.iter().any(|(id, _)| node.table.spec(*id).has(WRITES));
         let parts = if write { engines.len() as u16 } else { 1 };
         let parts = if planted!(ReturnedUnjournaled) { 1 } else { parts };
+        self.unit_parts = parts;
         engines.iter_mut().for_each(|e| e.begin_unit(unit, parts));
         if program.exec {
             Reply::new(out, program.proto).array(program.commands.len());
@@ -958,7 +963,18 @@ impl Actor {
                 Some(SessionRun::Libraries(change)) => {
                     ok = self.change_libraries(key, change, args, engines, out)
                 }
-                Some(SessionRun::Home(_)) => {
+                Some(run) if run.whole(args).is_some() => {
+                    // What was done before is a unit of its own: the journal may begin or end here.
+                    engines.iter_mut().for_each(|e| e.end_unit());
+                    if let Some(handler) = run.whole(args) {
+                        let (then, done) = self.call(key, id, out, |caller| handler(caller, args, engines));
+                        ok = done;
+                        self.after(key, then);
+                    }
+                    let (unit, parts) = (node.next_unit(), self.unit_parts);
+                    engines.iter_mut().for_each(|e| e.begin_unit(unit, parts));
+                }
+                Some(SessionRun::Home(_) | SessionRun::Whole(..)) => {
                     let (then, done) = self.run_home(key, id, args, out);
                     ok = done;
                     self.stretch(then);

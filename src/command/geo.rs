@@ -162,6 +162,30 @@ pub const COMMANDS: &[CommandSpec] = &[
     GEOSEARCHSTORE,
 ];
 
+const UNIT: Arg = one_of("unit", &[word("m", "M"), word("km", "KM"), word("ft", "FT"), word("mi", "MI")]);
+const FROM: Arg = one_of(
+    "from",
+    &[
+        string("member").token("FROMMEMBER"),
+        block("longitude_latitude", &[double("longitude"), double("latitude")]).token("FROMLONLAT"),
+    ],
+);
+const BY: Arg = one_of(
+    "by",
+    &[
+        block("circle", &[double("radius").token("BYRADIUS"), UNIT]),
+        block("box", &[double("width").token("BYBOX"), double("height"), UNIT]),
+    ],
+);
+const ORDER: Arg = one_of("order", &[word("asc", "ASC"), word("desc", "DESC")]).opt();
+const COUNT: Arg = block("count", &[int("count").token("COUNT"), word("any", "ANY").opt()]).opt();
+/// As Redis has it of two of the older commands: they are from before ANY.
+const COUNT_ANY_LATER: Arg =
+    block("count", &[int("count").token("COUNT"), word("any", "ANY").opt().since("6.2.0")]).opt();
+const WITHCOORD: Arg = word("withcoord", "WITHCOORD").opt();
+const WITHDIST: Arg = word("withdist", "WITHDIST").opt();
+const WITHHASH: Arg = word("withhash", "WITHHASH").opt();
+
 const GEOADD: CommandSpec = CommandSpec {
     name: "geoadd",
     arity: -5,
@@ -189,12 +213,7 @@ const GEODIST: CommandSpec = CommandSpec {
     flags: flag::READONLY,
     acl: acl::GEO,
     keys: &[KeySpec::one(access::RO | access::ACCESS, 1)],
-    args: &[
-        key("key", 0),
-        string("member1"),
-        string("member2"),
-        one_of("unit", &[word("m", "M"), word("km", "KM"), word("ft", "FT"), word("mi", "MI")]).opt(),
-    ],
+    args: &[key("key", 0), string("member1"), string("member2"), UNIT.opt()],
     group: Group::Geo,
     since: "3.2.0",
     complexity: "O(1)",
@@ -257,12 +276,12 @@ const GEORADIUS: CommandSpec = CommandSpec {
         double("longitude"),
         double("latitude"),
         double("radius"),
-        one_of("unit", &[word("m", "M"), word("km", "KM"), word("ft", "FT"), word("mi", "MI")]),
-        word("withcoord", "WITHCOORD").opt(),
-        word("withdist", "WITHDIST").opt(),
-        word("withhash", "WITHHASH").opt(),
-        block("count", &[int("count").token("COUNT"), word("any", "ANY").opt().since("6.2.0")]).opt(),
-        one_of("order", &[word("asc", "ASC"), word("desc", "DESC")]).opt(),
+        UNIT,
+        WITHCOORD,
+        WITHDIST,
+        WITHHASH,
+        COUNT_ANY_LATER,
+        ORDER,
         key("key", 1).token("STORE").opt(),
         key("key", 2).token("STOREDIST").opt(),
     ],
@@ -286,12 +305,12 @@ const GEORADIUS_RO: CommandSpec = CommandSpec {
         double("longitude"),
         double("latitude"),
         double("radius"),
-        one_of("unit", &[word("m", "M"), word("km", "KM"), word("ft", "FT"), word("mi", "MI")]),
-        word("withcoord", "WITHCOORD").opt(),
-        word("withdist", "WITHDIST").opt(),
-        word("withhash", "WITHHASH").opt(),
-        block("count", &[int("count").token("COUNT"), word("any", "ANY").opt().since("6.2.0")]).opt(),
-        one_of("order", &[word("asc", "ASC"), word("desc", "DESC")]).opt(),
+        UNIT,
+        WITHCOORD,
+        WITHDIST,
+        WITHHASH,
+        COUNT_ANY_LATER,
+        ORDER,
     ],
     group: Group::Geo,
     since: "3.2.10",
@@ -325,12 +344,12 @@ const GEORADIUSBYMEMBER: CommandSpec = CommandSpec {
         key("key", 0),
         string("member"),
         double("radius"),
-        one_of("unit", &[word("m", "M"), word("km", "KM"), word("ft", "FT"), word("mi", "MI")]),
-        word("withcoord", "WITHCOORD").opt(),
-        word("withdist", "WITHDIST").opt(),
-        word("withhash", "WITHHASH").opt(),
-        block("count", &[int("count").token("COUNT"), word("any", "ANY").opt()]).opt(),
-        one_of("order", &[word("asc", "ASC"), word("desc", "DESC")]).opt(),
+        UNIT,
+        WITHCOORD,
+        WITHDIST,
+        WITHHASH,
+        COUNT,
+        ORDER,
         key("key", 1).token("STORE").opt(),
         key("key", 2).token("STOREDIST").opt(),
     ],
@@ -356,12 +375,12 @@ const GEORADIUSBYMEMBER_RO: CommandSpec = CommandSpec {
         key("key", 0),
         string("member"),
         double("radius"),
-        one_of("unit", &[word("m", "M"), word("km", "KM"), word("ft", "FT"), word("mi", "MI")]),
-        word("withcoord", "WITHCOORD").opt(),
-        word("withdist", "WITHDIST").opt(),
-        word("withhash", "WITHHASH").opt(),
-        block("count", &[int("count").token("COUNT"), word("any", "ANY").opt()]).opt(),
-        one_of("order", &[word("asc", "ASC"), word("desc", "DESC")]).opt(),
+        UNIT,
+        WITHCOORD,
+        WITHDIST,
+        WITHHASH,
+        COUNT,
+        ORDER,
     ],
     group: Group::Geo,
     since: "3.2.10",
@@ -378,47 +397,7 @@ const GEOSEARCH: CommandSpec = CommandSpec {
     flags: flag::READONLY,
     acl: acl::GEO,
     keys: &[KeySpec::one(access::RO | access::ACCESS, 1)],
-    args: &[
-        key("key", 0),
-        one_of(
-            "from",
-            &[
-                string("member").token("FROMMEMBER"),
-                block("longitude_latitude", &[double("longitude"), double("latitude")]).token("FROMLONLAT"),
-            ],
-        ),
-        one_of(
-            "by",
-            &[
-                block(
-                    "circle",
-                    &[
-                        double("radius").token("BYRADIUS"),
-                        one_of(
-                            "unit",
-                            &[word("m", "M"), word("km", "KM"), word("ft", "FT"), word("mi", "MI")],
-                        ),
-                    ],
-                ),
-                block(
-                    "box",
-                    &[
-                        double("width").token("BYBOX"),
-                        double("height"),
-                        one_of(
-                            "unit",
-                            &[word("m", "M"), word("km", "KM"), word("ft", "FT"), word("mi", "MI")],
-                        ),
-                    ],
-                ),
-            ],
-        ),
-        one_of("order", &[word("asc", "ASC"), word("desc", "DESC")]).opt(),
-        block("count", &[int("count").token("COUNT"), word("any", "ANY").opt()]).opt(),
-        word("withcoord", "WITHCOORD").opt(),
-        word("withdist", "WITHDIST").opt(),
-        word("withhash", "WITHHASH").opt(),
-    ],
+    args: &[key("key", 0), FROM, BY, ORDER, COUNT, WITHCOORD, WITHDIST, WITHHASH],
     group: Group::Geo,
     since: "6.2.0",
     complexity: "O(N+log(M)) for N members near the area and M in its cells",
@@ -436,41 +415,10 @@ const GEOSEARCHSTORE: CommandSpec = CommandSpec {
     args: &[
         key("destination", 0),
         key("source", 1),
-        one_of(
-            "from",
-            &[
-                string("member").token("FROMMEMBER"),
-                block("longitude_latitude", &[double("longitude"), double("latitude")]).token("FROMLONLAT"),
-            ],
-        ),
-        one_of(
-            "by",
-            &[
-                block(
-                    "circle",
-                    &[
-                        double("radius").token("BYRADIUS"),
-                        one_of(
-                            "unit",
-                            &[word("m", "M"), word("km", "KM"), word("ft", "FT"), word("mi", "MI")],
-                        ),
-                    ],
-                ),
-                block(
-                    "box",
-                    &[
-                        double("width").token("BYBOX"),
-                        double("height"),
-                        one_of(
-                            "unit",
-                            &[word("m", "M"), word("km", "KM"), word("ft", "FT"), word("mi", "MI")],
-                        ),
-                    ],
-                ),
-            ],
-        ),
-        one_of("order", &[word("asc", "ASC"), word("desc", "DESC")]).opt(),
-        block("count", &[int("count").token("COUNT"), word("any", "ANY").opt()]).opt(),
+        FROM,
+        BY,
+        ORDER,
+        COUNT,
         word("storedist", "STOREDIST").opt(),
     ],
     group: Group::Geo,

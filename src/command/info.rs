@@ -154,6 +154,8 @@ fn memory(facts: &Facts, out: &mut Lines<'_>) {
     out.title("Memory");
     out.field("used_memory", m.used);
     out.human("used_memory_human", m.used);
+    let heaps: Vec<String> = facts.keyspace.heaps.iter().map(|(shard, n)| format!("{shard}={n}")).collect();
+    out.field("used_memory_shards", heaps.join(","));
     out.field("used_memory_rss", m.rss);
     out.human("used_memory_rss_human", m.rss);
     out.field("used_memory_peak", m.peak());

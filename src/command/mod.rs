@@ -23,6 +23,7 @@ pub mod pubsub;
 #[cfg(test)]
 mod replay_tests;
 pub mod scripting;
+mod rewrite;
 pub mod server;
 pub mod set;
 pub mod shard_facts;
@@ -37,6 +38,7 @@ pub mod transaction;
 pub mod usage;
 
 pub use error::Error;
+pub use rewrite::rewrite;
 pub use spec::{CommandSpec, Handler, KeySpec, Merge, Run, acl, flag};
 pub use table::{CommandId, CommandTable, Looked};
 

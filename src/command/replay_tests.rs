@@ -5,7 +5,7 @@ use super::testing::Bench;
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Run(usize, Vec<String>),
     Wait(u64),
     /// Fields of hashes that are past their time go, at most so many at once.
@@ -13,7 +13,7 @@ enum Step {
 }
 
 /// Arguments for a template: `k` a key, `h` a key of a hash, `f` a field, `v` a value, `n` an integer, `t` a relative time in ms, `s`
-/// in seconds, `T` an absolute time, `d` a database. Other words stand for themselves.
+/// in seconds, `T` an absolute time, `d` a database, `x` a key of a stream, `y` an id. Other words stand for themselves.
 const TEMPLATES: &[&str] = &[
     "SET k v",
     "SET k v EX s",
@@ -119,6 +119,8 @@ fn word(template: &'static str) -> BoxedStrategy<String> {
         "k" => "[a-e]".boxed(),
         "h" => "[h-j]".boxed(),
         "f" => "[p-t]".boxed(),
+        "x" => "[x-z]".boxed(),
+        "y" => (0u64..20, 0u64..2).prop_map(|(ms, seq)| format!("{ms}-{seq}")).boxed(),
         "v" => prop_oneof![Just("7".to_owned()), Just("-0".to_owned()), "[a-c]{1,3}", "[0-9]{60}"].boxed(),
         "n" => (-5i64..5).prop_map(|n| n.to_string()).boxed(),
         "t" => (-2i64..30).prop_map(|n| n.to_string()).boxed(),
@@ -130,7 +132,13 @@ fn word(template: &'static str) -> BoxedStrategy<String> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let command = proptest::sample::select(TEMPLATES)
+    step_of(&[])
+}
+
+/// A step of these templates, or of those here.
+pub(super) fn step_of(more: &[&[&'static str]]) -> impl Strategy<Value = Step> + use<> {
+    let templates: Vec<&str> = more.iter().copied().flatten().chain(TEMPLATES).copied().collect();
+    let command = proptest::sample::select(templates)
         .prop_flat_map(|template| template.split(' ').map(word).collect::<Vec<_>>());
     prop_oneof![
         9 => (0usize..3, command).prop_map(|(db, args)| Step::Run(db, args)),

@@ -41,6 +41,16 @@ pub const COMMANDS: &[CommandSpec] = &[
         ..CommandSpec::DEFAULT
     },
     CommandSpec {
+        name: "bgrewriteaof",
+        arity: 1,
+        flags: flag::ADMIN | flag::NOSCRIPT | flag::NO_ASYNC_LOADING,
+        group: Group::Server,
+        since: "1.0.0",
+        complexity: "O(N) where N is the number of elements of all keys",
+        summary: "Writes the append only file anew from memory",
+        ..CommandSpec::DEFAULT
+    },
+    CommandSpec {
         name: "info",
         arity: -1,
         flags: flag::LOADING | flag::STALE,

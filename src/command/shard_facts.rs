@@ -30,6 +30,8 @@ pub struct ShardFacts {
     /// Keys in the table of CLIENT TRACKING, and pairs of key and client.
     pub tracked_keys: u64,
     pub tracked_items: u64,
+    /// Shards, in ascending order, and what each one's keys, values and tables take from the allocator.
+    pub heaps: Vec<(u64, i64)>,
     /// Databases that hold a key, in ascending order.
     pub dbs: Vec<DbFacts>,
 }
@@ -56,6 +58,7 @@ impl DbFacts {
 }
 
 const COUNTERS: usize = 14;
+const HEAP_BYTES: usize = 8 + 8;
 const DB_BYTES: usize = 5 * 8 + 16;
 
 impl ShardFacts {
@@ -91,6 +94,7 @@ impl ShardFacts {
             lazyfreed: stats.lazyfreed,
             tracked_keys: tracked_keys as u64,
             tracked_items: tracked_items as u64,
+            heaps: vec![(keyspace.shard as u64, keyspace.heap_bytes())],
             dbs: dbs.collect(),
         }
     }
@@ -100,6 +104,8 @@ impl ShardFacts {
         for (mine, theirs) in self.counters_mut().into_iter().zip(other.counters()) {
             *mine += theirs;
         }
+        self.heaps.extend(&other.heaps);
+        self.heaps.sort();
         for db in &other.dbs {
             match self.dbs.binary_search_by_key(&db.index, |d| d.index) {
                 Ok(at) => {
@@ -127,6 +133,11 @@ impl ShardFacts {
 
     pub fn encode(&self, out: &mut Vec<u8>) {
         self.counters().iter().for_each(|n| out.extend_from_slice(&n.to_le_bytes()));
+        out.extend_from_slice(&(self.heaps.len() as u64).to_le_bytes());
+        for (shard, bytes) in &self.heaps {
+            out.extend_from_slice(&shard.to_le_bytes());
+            out.extend_from_slice(&bytes.to_le_bytes());
+        }
         out.extend_from_slice(&(self.dbs.len() as u64).to_le_bytes());
         for db in &self.dbs {
             let counts = [db.index, db.keys, db.expires, db.table_bytes, db.wheel_bytes];
@@ -140,6 +151,13 @@ impl ShardFacts {
         let mut facts = ShardFacts::default();
         for slot in facts.counters_mut() {
             *slot = take_u64(bytes)?;
+        }
+        let heaps = take_u64(bytes)?;
+        if bytes.len() / HEAP_BYTES < heaps as usize {
+            return None;
+        }
+        for _ in 0..heaps {
+            facts.heaps.push((take_u64(bytes)?, i64::from_le_bytes(take(bytes)?)));
         }
         let dbs = take_u64(bytes)?;
         if bytes.len() / DB_BYTES < dbs as usize {
@@ -233,11 +251,14 @@ mod tests {
     fn facts() -> impl Strategy<Value = ShardFacts> {
         let dbs =
             proptest::collection::btree_map(0..16u64, (1..1000u64, 0..1000u64, 0..u64::MAX, 0..99u64), 0..5);
-        (proptest::array::uniform12(0..1u64 << 40), dbs).prop_map(|(counters, dbs)| {
+        let heaps = proptest::collection::vec((0..8u64, -9..1i64 << 40), 0..3);
+        (proptest::array::uniform12(0..1u64 << 40), heaps, dbs).prop_map(|(counters, mut heaps, dbs)| {
+            heaps.sort();
             let mut facts = ShardFacts::default();
             for (slot, n) in facts.counters_mut().into_iter().zip(counters) {
                 *slot = n;
             }
+            facts.heaps = heaps;
             facts.dbs = dbs
                 .into_iter()
                 .map(|(index, (keys, expires, at, bytes))| DbFacts {

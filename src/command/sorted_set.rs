@@ -22,6 +22,7 @@ pub(super) use add::{Rules, add};
 use pop::{MultiPop, PopReply, first_poppable, pop};
 
 use super::debug::{Digest, mix, rdb_length_length, rdb_string_length, xor_hashed};
+use super::rewrite::Pen;
 use super::{CommandSpec, Error};
 use crate::base::num::{DoubleText, parse_i64};
 use crate::config::{EventClasses, Settings};
@@ -138,6 +139,15 @@ pub(super) fn mix_digest(set: &SortedSet, digest: &mut Digest) {
         mix(&mut element, DoubleText::new(score).as_bytes());
         xor_hashed(digest, &element);
     }
+}
+
+/// A sorted set as commands that make it anew.
+pub(super) fn rewrite(pen: &mut Pen<'_>, key: &[u8], set: &SortedSet) {
+    let head = [b"ZADD", key];
+    for (member, score) in set.elements(0, false) {
+        pen.element(&head, &[Item::Bytes(DoubleText::new(score).as_bytes()), member]);
+    }
+    pen.end(&head);
 }
 
 /// Bytes in an RDB file, uncompressed (DEBUG OBJECT): a listpack as one string, anything else as

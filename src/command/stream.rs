@@ -12,8 +12,11 @@ mod journal;
 mod pending;
 mod range;
 mod read;
+mod rewrite;
 #[cfg(test)]
 mod tests;
+
+pub(super) use rewrite::rewrite;
 
 use super::debug::{Digest, mix, rdb_length_length, rdb_string_length};
 use super::{CommandSpec, Error};

@@ -171,7 +171,7 @@ impl Bench {
     }
 }
 
-fn decoded(chunk: &Chunk) -> Vec<Effect> {
+pub(crate) fn decoded(chunk: &Chunk) -> Vec<Effect> {
     let (mut spans, mut inline, mut effects) = (Vec::new(), Vec::new(), Vec::new());
     let (limits, mut at) = (Limits::new(i64::MAX, true), 0);
     while at < chunk.bytes.len() {

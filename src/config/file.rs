@@ -105,11 +105,6 @@ impl Loaded {
     pub fn reject(&self, parameter: &str, reason: impl Into<String>) -> ConfigError {
         ConfigError::new(self.places.get(parameter).cloned(), reason)
     }
-
-    /// Whether a parameter was set at all, or has its default.
-    pub fn is_set(&self, parameter: &str) -> bool {
-        self.places.contains_key(parameter)
-    }
 }
 
 /// Reads the file, then standard input, then the flags: the last value of a parameter wins.

@@ -3,6 +3,7 @@
 //! Invariant: `split` after `quote` gives back the same bytes. Called by the file parser, CONFIG SET and
 //! CONFIG REWRITE. Knows no parameter and no file.
 
+use crate::base::quote::write_quoted;
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt;
@@ -189,20 +190,8 @@ pub fn split(line: &[u8]) -> Result<Vec<Vec<u8>>, Unbalanced> {
 
 /// A word in double quotes that `split` reads back as `bytes`.
 pub fn quote(bytes: &[u8]) -> Vec<u8> {
-    let mut out = vec![b'"'];
-    for &byte in bytes {
-        match byte {
-            b'\\' | b'"' => out.extend([b'\\', byte]),
-            b'\n' => out.extend(b"\\n"),
-            b'\r' => out.extend(b"\\r"),
-            b'\t' => out.extend(b"\\t"),
-            7 => out.extend(b"\\a"),
-            8 => out.extend(b"\\b"),
-            b' '..=b'~' => out.push(byte),
-            _ => out.extend(format!("\\x{byte:02x}").bytes()),
-        }
-    }
-    out.push(b'"');
+    let mut out = Vec::new();
+    write_quoted(&mut out, bytes);
     out
 }
 

@@ -14,6 +14,7 @@
 mod disk;
 mod metrics;
 mod persistence;
+mod rewrite;
 mod supervisor;
 mod writer;
 

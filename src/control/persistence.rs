@@ -13,13 +13,14 @@
 //! shard waits for room, and thrown away; nothing they hold is ever acknowledged.
 
 use super::disk::{SyncJob, reason};
+use super::rewrite::{self, Follows, RewriteError};
 use super::supervisor::{Changed, Finished, Rewrite, ShutdownAsked, Supervisor};
 use super::writer::{JournalError, Writer};
 use super::{Stop, now_seconds};
 use crate::bridge::mail::{Receiver, Sender, TryRecvError, mail};
 use crate::config::words::AppendFsync;
 use crate::journal::Chunk;
-use crate::session::{Control, Node, attention};
+use crate::session::{BaseOrder, BasePart, Control, Node, attention};
 use actix::prelude::*;
 use std::io;
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub(super) struct Finish;
 
 /// What became of an fsync elsewhere.
 struct Synced {
+    /// Of which increment, of those that were written to since start.
+    increment: u64,
     up_to: u64,
     result: io::Result<()>,
 }
@@ -60,8 +63,10 @@ pub(super) struct Persistence {
     mail: Receiver<Control>,
     supervisor: Addr<Supervisor>,
     journal: Option<Writer>,
-    /// Jobs for the sync thread.
-    sync_jobs: Option<Sender<(SyncJob, u64)>>,
+    /// Counts the increments: what becomes of one that is left is nobody's business.
+    increment: u64,
+    /// Jobs for the sync thread, each with its increment and the length that it covers.
+    sync_jobs: Option<Sender<(SyncJob, u64, u64)>>,
     last_sync: Instant,
     /// Since when an fsync has been under way, and whether its slowness was told.
     syncing: Option<(Instant, bool)>,
@@ -82,6 +87,7 @@ impl Persistence {
             mail,
             supervisor,
             journal,
+            increment: 0,
             sync_jobs: None,
             last_sync: Instant::now(),
             syncing: None,
@@ -160,7 +166,7 @@ impl Persistence {
         match control {
             Control::Chunk(chunk) => self.take(chunk),
             Control::SettingsChanged(names) => {
-                self.settings_changed(&names);
+                self.settings_changed();
                 self.supervisor.do_send(Changed(names));
             }
             Control::RewriteConfig { everything, answer } => {
@@ -173,6 +179,10 @@ impl Persistence {
                 // A caller that has gone away needs no answer.
                 let _ = answer.try_send(self.flushed());
             }
+            Control::Rewrite(order) => self.rewrite(order),
+            Control::EndJournal(answer) => {
+                let _ = answer.try_send(self.switch_off());
+            }
         }
     }
 
@@ -183,28 +193,92 @@ impl Persistence {
         }
     }
 
-    fn settings_changed(&mut self, names: &[&'static str]) {
+    fn settings_changed(&mut self) {
         let settings = self.node.settings();
         if let Some(journal) = &mut self.journal {
             journal.policy = settings.appendfsync;
             journal.stamps = settings.aof_timestamp_enabled;
         }
-        if names.contains(&"appendonly") && !settings.appendonly && self.journal.is_some() {
-            self.switch_off();
-        }
     }
 
-    /// CONFIG SET appendonly no: the file ends here, whole and synced.
-    fn switch_off(&mut self) {
-        let Some(journal) = &mut self.journal else { return };
-        if let Err(error) = journal.finish(now_seconds(), &self.node.journal) {
-            return self.failed(error);
+    /// CONFIG SET appendonly no: the file ends here, whole and synced. All keyspaces are held meanwhile, so
+    /// nothing follows. A journal that has failed is over anyway, and with it what it refused.
+    fn switch_off(&mut self) -> Result<(), String> {
+        if let Some(journal) = &mut self.journal {
+            tracing::info!("Calling fsync() on the AOF file.");
+            if let Err(error) = journal.finish(now_seconds(), &self.node.journal) {
+                self.failed(error);
+                return Err(self.node.journal_error());
+            }
         }
         self.journal = None;
+        self.increment += 1;
         self.node.journal.switch(false);
-        // The shards look at the switch when the settings change.
-        let _ = self.node.change_settings(|settings| Ok::<_, ()>(settings.clone()));
+        *self.node.journal_errors.lock().unwrap_or_else(|e| e.into_inner()) = None;
+        self.node.attend(attention::WRITE_ERROR, false);
         self.node.wake_all();
+        Ok(())
+    }
+
+    /// Writes a new base, and goes on behind it. All keyspaces are held until this is answered.
+    fn rewrite(&mut self, BaseOrder { parts, begin, answer }: BaseOrder) {
+        let started = Instant::now();
+        let result = self.try_rewrite(&parts, begin.as_deref());
+        // Whoever still sends parts shall not wait.
+        drop(parts);
+        match &result {
+            Ok(()) => {
+                let seconds = started.elapsed().as_secs_f64();
+                tracing::info!("AOF rewrite finished successfully: {seconds:.3} seconds");
+                self.node.rewrites.fetch_add(1, Relaxed);
+            }
+            Err(why) => tracing::warn!("AOF rewrite failed: {why}"),
+        }
+        self.node.rewrite_failed.store(result.is_err(), Relaxed);
+        let _ = answer.try_send(result);
+        self.node.wake_all();
+    }
+
+    fn try_rewrite(&mut self, parts: &Receiver<BasePart>, begin: Option<&[u64]>) -> Result<(), String> {
+        if self.finished {
+            return Err("the server is ending".into());
+        }
+        self.flushed()?;
+        let settings = self.node.settings();
+        let mut made = None;
+        let with_increment = self.journal.is_some() || begin.is_some();
+        let disk = match &mut self.journal {
+            Some(journal) if !journal.is_drained() => return Err("units are not whole".into()),
+            Some(journal) => journal.disk(),
+            None => &mut **made.insert(rewrite::new_disk(&settings)?),
+        };
+        let (base_bytes, follows) = match rewrite::rewrite(disk, &settings, parts, with_increment) {
+            Ok(done) => done,
+            Err(RewriteError::Kept(why)) => return Err(why),
+            Err(RewriteError::Unknown(why)) => {
+                if self.journal.is_some() {
+                    self.failed(JournalError::Write(io::Error::other(why.clone())));
+                }
+                return Err(why);
+            }
+        };
+        self.increment += 1;
+        self.node.base_bytes.store(base_bytes, Relaxed);
+        match (&mut self.journal, made, follows, begin) {
+            (Some(journal), _, Some(Follows { path, batch }), _) => journal.go_on_in(path, batch, base_bytes),
+            (none, Some(disk), Some(follows), Some(next)) => {
+                *none = Some(rewrite::writer_from(disk, follows, base_bytes, next, &settings));
+                for (shard, next) in next.iter().enumerate() {
+                    self.node.journal.settle(shard as u16, next - 1);
+                }
+                self.node.journal.switch(true);
+            }
+            _ => {}
+        }
+        if let Some(journal) = &self.journal {
+            self.node.journal_bytes.store(journal.file_bytes(), Relaxed);
+        }
+        Ok(())
     }
 
     /// Nothing is acknowledged from here on.
@@ -282,16 +356,17 @@ impl Persistence {
         let now = Instant::now();
         (self.last_sync, self.syncing) = (now, Some((now, false)));
         let jobs = self.sync_jobs.get_or_insert_with(|| start_sync_thread(ctx.address()));
+        let (job, up_to) = job;
         // One at a time, so there is room; a thread that is gone has ended the process.
-        let _ = jobs.try_send(job);
+        let _ = jobs.try_send((job, self.increment, up_to));
     }
 }
 
-fn start_sync_thread(to: Addr<Persistence>) -> Sender<(SyncJob, u64)> {
-    let (jobs, queue) = mail::<(SyncJob, u64)>(1);
+fn start_sync_thread(to: Addr<Persistence>) -> Sender<(SyncJob, u64, u64)> {
+    let (jobs, queue) = mail::<(SyncJob, u64, u64)>(1);
     let run = move || {
-        while let Ok((job, up_to)) = queue.recv() {
-            to.do_send(Synced { up_to, result: job() });
+        while let Ok((job, increment, up_to)) = queue.recv() {
+            to.do_send(Synced { increment, up_to, result: job() });
         }
     };
     std::thread::Builder::new()
@@ -323,9 +398,9 @@ impl Handler<Drain> for Persistence {
 impl Handler<Synced> for Persistence {
     type Result = ();
 
-    fn handle(&mut self, Synced { up_to, result }: Synced, _: &mut Self::Context) {
+    fn handle(&mut self, Synced { increment, up_to, result }: Synced, _: &mut Self::Context) {
         self.syncing = None;
-        let Some(journal) = &mut self.journal else { return };
+        let Some(journal) = self.journal.as_mut().filter(|_| increment == self.increment) else { return };
         if let Err(error) = journal.synced(up_to, result) {
             self.failed(error);
         }

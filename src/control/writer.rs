@@ -73,6 +73,28 @@ impl Writer {
         }
     }
 
+    /// The first chunks will have these numbers; what came before them is not the journal's.
+    pub fn expect(&mut self, next: &[u64]) {
+        self.merger.expect(next);
+        self.settled = next.iter().map(|next| next - 1).collect();
+    }
+
+    pub fn disk(&mut self) -> &mut dyn JournalDisk {
+        &mut *self.disk
+    }
+
+    /// Nothing that was taken waits to be written.
+    pub fn is_drained(&self) -> bool {
+        self.merger.is_drained() && self.batch.is_empty()
+    }
+
+    /// Goes on in another increment, behind files of so many bytes. Only when drained.
+    pub fn go_on_in(&mut self, path: String, batch: BatchWriter, bytes_before: u64) {
+        self.merger.file_changed();
+        self.synced = batch.offset();
+        (self.path, self.batch, self.bytes_before) = (path, batch, bytes_before);
+    }
+
     /// Adds a turn's effects to the batch. A chunk that waits for other shards' parts of its unit stays
     /// with the merger.
     pub fn take(&mut self, chunk: Chunk) -> Result<(), JournalError> {

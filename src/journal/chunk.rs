@@ -14,6 +14,7 @@
 //! grown. When journaling is off the caller does not call; there is no switch in here.
 
 use crate::base::ShardId;
+use crate::structure::heap::vec_bytes;
 
 /// From `at` on, effects belong to database `db`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +83,13 @@ impl ChunkWriter {
 
     pub fn bytes_len(&self) -> usize {
         self.chunk.bytes.len()
+    }
+
+    /// What its buffers take from the allocator.
+    #[inline]
+    pub fn bytes_allocated(&self) -> usize {
+        let Chunk { bytes, dbs, marks, .. } = &self.chunk;
+        vec_bytes(bytes) + vec_bytes(dbs) + vec_bytes(marks)
     }
 
     /// One effect, its command name first.

@@ -11,6 +11,7 @@
 //! `dir`. After a failed step the plan is abandoned and the manifest before it stays the valid one.
 
 use super::manifest::{FileInfo, FileType, Manifest};
+use crate::config::{Settings, Text};
 use std::io;
 
 /// What the journal asks of a file system. Nothing here is retried.
@@ -70,7 +71,7 @@ impl std::fmt::Display for StepFailed {
 impl std::error::Error for StepFailed {}
 
 impl Step {
-    pub fn run(&self, disk: &mut impl Disk) -> io::Result<()> {
+    pub fn run(&self, disk: &mut (impl Disk + ?Sized)) -> io::Result<()> {
         match self {
             Step::CreateDir(dir) => disk.create_dir(dir),
             Step::Create(path) => disk.create(path),
@@ -93,7 +94,7 @@ pub struct Plan {
 
 impl Plan {
     /// Runs all steps; the manifest is valid from then on.
-    pub fn run(self, disk: &mut impl Disk) -> Result<Manifest, StepFailed> {
+    pub fn run(self, disk: &mut (impl Disk + ?Sized)) -> Result<Manifest, StepFailed> {
         for step in self.steps {
             if let Err(error) = step.run(disk) {
                 return Err(StepFailed { step, error });
@@ -117,6 +118,11 @@ impl Default for AofNames {
 }
 
 impl AofNames {
+    pub fn of(settings: &Settings) -> AofNames {
+        let text = |name: &Text| name.to_str_lossy().into_owned();
+        AofNames { dir: text(&settings.appenddirname), file: text(&settings.appendfilename) }
+    }
+
     pub fn path(&self, name: &str) -> String {
         format!("{}/{name}", self.dir)
     }
@@ -137,6 +143,15 @@ impl AofNames {
     fn base(&self, seq: u64, rdb: bool) -> FileInfo {
         let format = if rdb { "rdb" } else { "aof" };
         FileInfo { name: format!("{}.{seq}.base.{format}", self.file), seq, kind: FileType::Base }
+    }
+
+    /// The increment after all that the manifest names.
+    fn next_incr(&self, now: &Manifest) -> FileInfo {
+        let mut next = self.incr(now.incr_seq() + 1);
+        while now.history.iter().any(|old| old.name == next.name) {
+            next = self.incr(next.seq + 1);
+        }
+        next
     }
 
     fn incr(&self, seq: u64) -> FileInfo {
@@ -160,7 +175,7 @@ impl AofNames {
         let mut manifest = now.clone();
         let mut steps = vec![Step::CreateDir(self.dir.clone()), Step::SyncDir(String::new())];
         steps.extend(now.incr.last().map(|old| Step::Sync(self.path(&old.name))));
-        let info = self.incr(now.incr_seq() + 1);
+        let info = self.next_incr(now);
         let path = self.path(&info.name);
         steps.extend([
             Step::Create(path.clone()),
@@ -192,6 +207,34 @@ impl AofNames {
         Plan { manifest, steps }
     }
 
+    /// Everything is in `temp_base`, and nothing has changed since: it becomes the base, all before it
+    /// history, and what follows goes to a new increment that begins with `header`; without one nothing
+    /// follows. In one change of the manifest, so that no crash can leave the base of one time beside
+    /// the increments of another.
+    pub fn begin_anew(&self, now: &Manifest, header: Option<&[u8]>) -> Plan {
+        let base = self.base(now.base_seq() + 1, false);
+        let mut steps =
+            vec![Step::Sync(self.temp_base()), Step::Rename(self.temp_base(), self.path(&base.name))];
+        let incr = header.map(|header| {
+            let incr = self.next_incr(now);
+            let path = self.path(&incr.name);
+            steps.extend([
+                Step::Create(path.clone()),
+                Step::Append(path.clone(), header.to_vec()),
+                Step::Sync(path),
+            ]);
+            incr
+        });
+        steps.push(Step::SyncDir(self.dir.clone()));
+        let history = |old: &FileInfo| FileInfo { kind: FileType::History, ..old.clone() };
+        let mut manifest = Manifest { base: Some(base), ..Manifest::default() };
+        let gone = now.history.iter().chain(&now.base).chain(&now.incr);
+        manifest.history = gone.map(history).collect();
+        manifest.incr.extend(incr);
+        self.persist(&manifest, &mut steps);
+        Plan { manifest, steps }
+    }
+
     /// Removes the files of the history, then their lines.
     pub fn remove_history(&self, now: &Manifest) -> Plan {
         let mut steps: Vec<Step> = now.history.iter().map(|old| Step::Remove(self.path(&old.name))).collect();
@@ -213,7 +256,11 @@ impl AofNames {
     /// base, the manifest first; `None` if there is nothing to do. An interrupted move is taken up
     /// again: the manifest then names the old file and nothing else, and it is not there yet.
     /// (A file that begins with an RDB preamble is refused when it is loaded.)
-    pub fn upgrade(&self, now: Option<&Manifest>, disk: &mut impl Disk) -> io::Result<Option<Plan>> {
+    pub fn upgrade(
+        &self,
+        now: Option<&Manifest>,
+        disk: &mut (impl Disk + ?Sized),
+    ) -> io::Result<Option<Plan>> {
         let due = match now {
             None => true,
             Some(now) if now.is_empty() => true,

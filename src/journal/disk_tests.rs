@@ -249,6 +249,37 @@ fn every_crash_leaves_a_manifest_that_names_whole_files() {
 }
 
 #[test]
+fn a_base_and_its_increment_come_into_force_together() {
+    let names = AofNames::default();
+    let mut disk = SimDisk::default();
+    let manifest = names.open_incr(&Manifest::default(), b"H1").run(&mut disk).unwrap();
+    disk.append(&names.path("appendonly.aof.1.incr.aof"), b"+a").unwrap();
+    let base = |disk: &mut SimDisk, bytes: &[u8]| {
+        disk.create(&names.temp_base()).unwrap();
+        disk.append(&names.temp_base(), bytes).unwrap();
+    };
+
+    base(&mut disk, b"BASE");
+    let plan = names.begin_anew(&manifest, Some(b"H2"));
+    crash_everywhere(&disk, &plan, &[vec!["H1"], vec!["H1+a"], vec!["BASE", "H2"]]);
+    let manifest = plan.run(&mut disk).unwrap();
+    let manifest = names.remove_history(&manifest).run(&mut disk).unwrap();
+    assert_eq!(
+        String::from_utf8(manifest.to_bytes()).unwrap(),
+        "file appendonly.aof.1.base.aof seq 1 type b\nfile appendonly.aof.2.incr.aof seq 2 type i\n"
+    );
+
+    // A base alone, and what is written after a start on it.
+    base(&mut disk, b"BASE2");
+    let plan = names.begin_anew(&manifest, None);
+    crash_everywhere(&disk, &plan, &[vec!["BASE", "H2"], vec!["BASE2"]]);
+    let manifest = plan.run(&mut disk).unwrap();
+    let plan = names.open_incr(&manifest, b"H3");
+    crash_everywhere(&disk, &plan, &[vec!["BASE2"], vec!["BASE2", "H3"]]);
+    assert_eq!(plan.manifest.incr[0].name, "appendonly.aof.1.incr.aof");
+}
+
+#[test]
 fn the_single_file_of_older_servers_is_moved_in() {
     let names = AofNames::default();
     let mut disk = SimDisk::default();

@@ -99,6 +99,14 @@ impl Merger {
         }
     }
 
+    /// The first chunks will have these numbers, shard by shard.
+    pub fn expect(&mut self, next: &[u64]) {
+        for (lane, next) in self.lanes.iter_mut().zip(next) {
+            lane.pushed = next - 1;
+            lane.written = next - 1;
+        }
+    }
+
     /// The next bytes go to another file, whose reader starts without a database.
     pub fn file_changed(&mut self) {
         self.db = None;

@@ -8,6 +8,7 @@ use crate::base::Millis;
 use crate::config::EventClasses;
 use crate::journal::ChunkWriter;
 use crate::resp::Args;
+use crate::structure::heap::taken_by_this_thread;
 
 impl Keyspace {
     /// Removes fields past their time, at most about `budget` steps of work per database, and keys without
@@ -20,6 +21,8 @@ impl Keyspace {
         mut effects: Option<&mut ChunkWriter>,
     ) -> bool {
         let mut behind = false;
+        let before = taken_by_this_thread();
+        let mut aside = 0;
         for index in 0..self.dbs.len() {
             let Keyspace { dbs, watch, blocked, stats, events, tracking, stale, .. } = self;
             let db = &mut dbs[index];
@@ -27,6 +30,7 @@ impl Keyspace {
                 continue;
             }
             behind |= db.pop_expired_fields(now, budget, |key, names, emptied| {
+                let from = taken_by_this_thread();
                 stats.expired_fields += names.len() as u64;
                 watch.touch(index, key, emptied);
                 blocked.touch(index, key);
@@ -43,8 +47,10 @@ impl Keyspace {
                 if emptied {
                     event(EventClasses::GENERIC, "del");
                 }
+                aside += taken_by_this_thread() - from;
             });
         }
+        self.heap += taken_by_this_thread() - before - aside;
         if behind {
             self.stats.expire_cycles_capped += 1;
         }

@@ -2,12 +2,17 @@
 //! transaction, on several held ones. Expired keys are gone for every caller; what changes is
 //! reported once, here, and becomes the watchers' mark and the journal's effect.
 
+mod meter;
+
 use super::{KeyEvent, Keyspace, Placement, Stale, TrackerId, Wait, news};
 use crate::base::{Millis, ShardId};
 use crate::config::EventClasses;
 use crate::journal::ChunkWriter;
 use crate::resp::Args;
+use crate::structure::heap::vec_bytes;
 use crate::structure::{Collection, Entry, NewValue, Object, Value};
+pub use meter::Before;
+use meter::Meter;
 
 /// The keyspaces one execution may touch.
 pub enum Reach<'a> {
@@ -48,6 +53,7 @@ pub struct Keys<'a> {
     notify: u32,
     /// The client that runs this, if it tracks keys.
     writer: TrackerId,
+    meter: Meter,
 }
 
 impl<'a> Keys<'a> {
@@ -60,6 +66,7 @@ impl<'a> Keys<'a> {
     ) -> Self {
         let clock = (now / 1000) as u32 & 0xff_ffff;
         Keys {
+            meter: Meter::default(),
             reach,
             db,
             now,
@@ -141,6 +148,8 @@ impl<'a> Keys<'a> {
             self.event(EventClasses::KEY_MISS, "keymiss", key);
             return None;
         };
+        // Of a stream, who reads for a group changes something.
+        self.hand_out(key);
         let keyspace = self.owner(key);
         keyspace.stats.hits += 1;
         let entry = keyspace.dbs[db].find_mut(hash, key)?;
@@ -207,6 +216,7 @@ impl<'a> Keys<'a> {
     #[inline]
     pub fn write(&mut self, key: &[u8]) -> Option<&mut Entry> {
         let hash = self.live(key)?;
+        self.hand_out(key);
         let (db, clock, touch) = (self.db, self.clock, self.touch_access);
         let entry = self.owner(key).dbs[db].find_mut(hash, key)?;
         if touch {
@@ -220,6 +230,7 @@ impl<'a> Keys<'a> {
     pub fn write_with<R>(&mut self, key: &[u8], f: impl FnOnce(Option<&mut Entry>) -> R) -> R {
         let (db, now, clock, touch) = (self.db, self.now, self.clock, self.touch_access);
         let hash = self.placement.hash(key);
+        self.hand_out(key);
         match self.owner(key).dbs[db].find_mut(hash, key) {
             Some(entry) if entry.expire_at().is_none_or(|at| at > now) => {
                 if touch {
@@ -252,16 +263,23 @@ impl<'a> Keys<'a> {
         let (db, placement, clock) = (self.db, self.placement, self.clock);
         let hash = placement.hash(key);
         let now = self.now;
-        let keyspace = self.owner(key);
-        let expire = match ttl {
-            Ttl::Clear => None,
-            Ttl::At(at) => Some(at),
-            // An expired key's time must not be inherited.
-            Ttl::Keep => keyspace.dbs[db].find(hash, key).and_then(|e| e.expire_at()).filter(|at| *at > now),
-        };
-        if let Some(heavy) = keyspace.dbs[db].set(hash, key, value, expire, clock) {
-            keyspace.bury_object(heavy);
+        match &value {
+            NewValue::Object(object) => self.moved(key, || object.bytes_allocated() as i64),
+            NewValue::Owned(bytes) => self.moved(key, || vec_bytes(bytes) as i64),
+            NewValue::Int(_) | NewValue::Bytes(_) => {}
         }
+        self.change(key, |keyspace| {
+            let old = || keyspace.dbs[db].find(hash, key).and_then(|e| e.expire_at());
+            let expire = match ttl {
+                Ttl::Clear => None,
+                Ttl::At(at) => Some(at),
+                // An expired key's time must not be inherited.
+                Ttl::Keep => old().filter(|at| *at > now),
+            };
+            if let Some(heavy) = keyspace.dbs[db].set(hash, key, value, expire, clock) {
+                keyspace.bury_object(heavy);
+            }
+        });
     }
 
     /// Something will be stored under a key: tells of it if the key is new, after what was there has
@@ -329,7 +347,7 @@ impl<'a> Keys<'a> {
     pub fn event_in(&mut self, db: usize, class: u32, name: &'static str, key: &[u8]) {
         if self.notify & class != 0 {
             // Where several keyspaces are held, the first keeps the order.
-            self.here().events.push(KeyEvent { db, class, name, key: key.into() });
+            self.aside(|keys| keys.here().events.push(KeyEvent { db, class, name, key: key.into() }));
         }
     }
 
@@ -340,9 +358,15 @@ impl<'a> Keys<'a> {
 
     /// Takes a live entry out of its database (RENAME, MOVE). Reports nothing.
     pub fn take(&mut self, key: &[u8]) -> Option<Entry> {
+        let entry = self.take_out(key)?;
+        self.moved(key, || -(entry.bytes_allocated() as i64));
+        Some(entry)
+    }
+
+    fn take_out(&mut self, key: &[u8]) -> Option<Entry> {
         let hash = self.live(key)?;
         let db = self.db;
-        self.owner(key).dbs[db].remove(hash, key)
+        self.change(key, |keyspace| keyspace.dbs[db].remove(hash, key))
     }
 
     /// Puts an entry under its own key into database `db`, replacing what was there. Reports nothing.
@@ -350,24 +374,28 @@ impl<'a> Keys<'a> {
         let placement = self.placement;
         let hash = placement.hash(entry.key());
         self.event_in(db, EventClasses::NEW, "new", entry.key());
-        let keyspace = self.owner(entry.key());
-        if let Some(old) = keyspace.dbs[db].remove(hash, entry.key()) {
-            keyspace.bury(old);
-        }
-        keyspace.dbs[db].insert(hash, entry);
+        self.moved(entry.key(), || entry.bytes_allocated() as i64);
+        let shard = placement.shard(entry.key());
+        self.change_in(shard, |keyspace| {
+            if let Some(old) = keyspace.dbs[db].remove(hash, entry.key()) {
+                keyspace.bury(old);
+            }
+            keyspace.dbs[db].insert(hash, entry);
+        });
     }
 
     /// Deletes a live key. Reports nothing; false when there was none.
     pub fn delete(&mut self, key: &[u8]) -> bool {
-        let Some(entry) = self.take(key) else { return false };
-        self.owner(key).bury(entry);
+        let Some(entry) = self.take_out(key) else { return false };
+        self.change(key, |keyspace| keyspace.bury(entry));
         true
     }
 
     /// Has a part of a key's value freed, in slices if that takes long.
     pub fn bury(&mut self, key: &[u8], object: Object) {
         if object.is_heavy() {
-            self.owner(key).bury_object(object);
+            self.moved(key, || object.bytes_allocated() as i64);
+            self.change(key, |keyspace| keyspace.bury_object(object));
         }
     }
 
@@ -375,13 +403,13 @@ impl<'a> Keys<'a> {
     pub fn set_expire(&mut self, key: &[u8], expire: Option<Millis>) -> bool {
         let Some(hash) = self.live(key) else { return false };
         let db = self.db;
-        self.owner(key).dbs[db].set_expire(hash, key, expire)
+        self.change(key, |keyspace| keyspace.dbs[db].set_expire(hash, key, expire))
     }
 
     /// A hash was changed in place and its nearest field deadline with it: the database files it anew.
     pub fn refile_fields(&mut self, key: &[u8]) {
         let (db, hash) = (self.db, self.placement.hash(key));
-        self.owner(key).dbs[db].refile_fields(hash, key);
+        self.change(key, |keyspace| keyspace.dbs[db].refile_fields(hash, key));
     }
 
     /// A key of the selected database was changed, created or removed: marks its watchers and has the
@@ -402,41 +430,63 @@ impl<'a> Keys<'a> {
     /// makes it ready for those who wait for it.
     #[inline]
     pub fn touched_in(&mut self, db: usize, key: &[u8]) {
-        let (placement, news, writer) = (self.placement, self.notify, self.writer);
+        let placement = self.placement;
         let keyspace = self.owner(key);
-        let stale = keyspace.tracking.changed(key, news, writer);
         if !(keyspace.watch.is_empty() & keyspace.blocked.is_empty()) {
             let gone = keyspace.dbs[db].find(placement.hash(key), key).is_none();
             keyspace.watch.touch(db, key, gone);
-            keyspace.blocked.touch(db, key);
+            self.stirred_in(db, key);
         }
-        if let Some(stale) = stale {
-            self.here().stale.push(stale);
+        self.make_stale(key, false);
+    }
+
+    /// Whoever caches this key must hear that it is not so any more.
+    #[inline]
+    fn make_stale(&mut self, key: &[u8], has_expired: bool) {
+        let (news, writer) = (self.notify, self.writer);
+        if self.owner(key).tracking.is_empty() && news & news::BROADCAST == 0 {
+            return;
         }
+        self.aside(|keys| {
+            let mut stale = keys.owner(key).tracking.changed(key, news, writer);
+            if let Some(Stale::Key { expired, .. }) = &mut stale {
+                *expired = has_expired;
+            }
+            keys.here().stale.extend(stale);
+        });
     }
 
     /// All keys of all databases are to be forgotten by whoever caches them (FLUSHALL, FLUSHDB).
     pub fn make_all_stale(&mut self) {
         let (news, writer) = (self.notify, self.writer);
         let mut leads = false;
-        self.each_keyspace(|keyspace| {
-            keyspace.tracking.clear();
-            leads |= keyspace.shard == 0;
+        self.aside(|keys| {
+            keys.each_keyspace(|keyspace| {
+                keyspace.tracking.clear();
+                leads |= keyspace.shard == 0;
+            });
+            if leads && news & news::TRACKED != 0 {
+                keys.here().stale.push(Stale::All { writer });
+            }
         });
-        if leads && news & news::TRACKED != 0 {
-            self.here().stale.push(Stale::All { writer });
-        }
     }
 
     /// Makes a key ready for those who wait for it, whose watchers do not count what has happened as a change
     /// (XGROUP DESTROY).
     pub fn stirred(&mut self, key: &[u8]) {
-        let db = self.db;
-        self.owner(key).blocked.touch(db, key);
+        self.stirred_in(self.db, key);
+    }
+
+    #[inline]
+    fn stirred_in(&mut self, db: usize, key: &[u8]) {
+        if !self.owner(key).blocked.is_empty() {
+            self.aside(|keys| keys.owner(key).blocked.touch(db, key));
+        }
     }
 
     /// The command has found nothing: its client is to wait. The handler writes no reply.
     pub fn wait(&mut self, wait: Wait) {
+        self.meter.waits = true;
         self.here().blocked.want(wait);
     }
 
@@ -507,23 +557,22 @@ impl<'a> Keys<'a> {
     /// The key's hash if it is present and not past its time; an expired key is removed on the way.
     #[inline]
     fn live(&mut self, key: &[u8]) -> Option<u64> {
-        let (placement, news, writer) = (self.placement, self.notify, self.writer);
+        let placement = self.placement;
         let (db, now) = (self.db, self.now);
         let hash = placement.hash(key);
         let keyspace = self.owner(key);
         match keyspace.dbs[db].find(hash, key)?.expire_at() {
             Some(at) if at <= now => {
-                if let Some(old) = keyspace.dbs[db].remove(hash, key) {
-                    keyspace.bury(old);
-                }
+                self.change_expired(key, |keyspace| {
+                    if let Some(old) = keyspace.dbs[db].remove(hash, key) {
+                        keyspace.bury(old);
+                    }
+                });
+                let keyspace = self.owner(key);
                 keyspace.stats.expired += 1;
                 keyspace.watch.touch(db, key, true);
-                keyspace.blocked.touch(db, key);
-                let mut stale = keyspace.tracking.changed(key, news, writer);
-                if let Some(Stale::Key { expired, .. }) = &mut stale {
-                    *expired = true;
-                }
-                self.here().stale.extend(stale);
+                self.stirred_in(db, key);
+                self.make_stale(key, true);
                 if let Some(effects) = &mut self.effects {
                     effects.effect(db as u32, [&b"DEL"[..], key]);
                 }

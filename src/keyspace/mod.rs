@@ -17,7 +17,7 @@ mod watch;
 
 pub use blocked::{BlockedTable, Ready, Wait, WaitKey, Waiter};
 pub use db::{Db, DbStats};
-pub use keys::{Keys, Reach, Ttl, WrongType};
+pub use keys::{Before, Keys, Reach, Ttl, WrongType};
 pub use locality::Rule;
 pub use placement::Placement;
 pub use tracking::{Stale, TrackTable, TrackerId, news};
@@ -27,6 +27,7 @@ pub use watch::{WatchTable, WatcherId};
 use crate::base::{Millis, ShardId};
 use crate::config::EventClasses;
 use crate::journal::ChunkWriter;
+use crate::structure::heap::taken_by_this_thread;
 use crate::structure::{Entry, Leavings, Object};
 
 /// Counters of one keyspace since start or CONFIG RESETSTAT; INFO adds them up over the shards.
@@ -60,6 +61,9 @@ pub struct Keyspace {
     pub stale: Vec<Stale>,
     /// Flushed tables and deleted collections: freed a slice per turn.
     graveyard: Vec<Remains>,
+    /// What keys, values and their tables take from the allocator, whichever thread made or freed them
+    /// (`keys/meter.rs`).
+    heap: i64,
 }
 
 /// Something that happened to a key, for keyspace notifications.
@@ -80,7 +84,8 @@ enum Remains {
 
 impl Keyspace {
     pub fn new(shard: ShardId, databases: usize, placement: &Placement) -> Self {
-        Keyspace {
+        let before = taken_by_this_thread();
+        let mut keyspace = Keyspace {
             shard,
             dbs: (0..databases).map(|_| Db::new(placement.hasher())).collect(),
             watch: WatchTable::default(),
@@ -90,7 +95,30 @@ impl Keyspace {
             tracking: TrackTable::default(),
             stale: Vec::new(),
             graveyard: Vec::new(),
-        }
+            heap: 0,
+        };
+        keyspace.heap = taken_by_this_thread() - before;
+        keyspace
+    }
+
+    /// Bytes that keys, values and their tables take.
+    pub fn heap_bytes(&self) -> i64 {
+        self.heap
+    }
+
+    /// What `f` takes from the allocator and leaves here is this keyspace's. Not inside a command.
+    fn metered<R>(&mut self, f: impl FnOnce(&mut Keyspace) -> R) -> R {
+        let before = taken_by_this_thread();
+        let result = f(self);
+        self.heap += taken_by_this_thread() - before;
+        result
+    }
+
+    /// Makes the keys of a database ready for those who wait for them. Inside a command, whose own this is not.
+    fn stir_db(&mut self, db: usize) {
+        let before = taken_by_this_thread();
+        self.blocked.touch_db(db);
+        self.heap -= taken_by_this_thread() - before;
     }
 
     /// Whether somebody is to be told of what commands did here.
@@ -105,10 +133,6 @@ impl Keyspace {
 
     pub fn db(&self, db: usize) -> &Db {
         &self.dbs[db]
-    }
-
-    pub fn db_mut(&mut self, db: usize) -> &mut Db {
-        &mut self.dbs[db]
     }
 
     /// Exchanges two databases (SWAPDB); watchers of keys that exist in either are marked.
@@ -126,7 +150,7 @@ impl Keyspace {
             );
         }
         dbs.swap(a, b);
-        [a, b].into_iter().for_each(|db| self.blocked.touch_db(db));
+        [a, b].into_iter().for_each(|db| self.stir_db(db));
     }
 
     /// Empties a database and returns how many keys it had. With `lazy` the memory is given back in
@@ -141,8 +165,13 @@ impl Keyspace {
             self.graveyard.push(Remains::Table(leavings));
         }
         self.stats.dirty += removed;
-        self.blocked.touch_db(db);
+        self.stir_db(db);
         removed
+    }
+
+    /// The same outside of a command (DEBUG LOADAOF).
+    pub fn empty(&mut self, db: usize, now: Millis, placement: &Placement) {
+        self.metered(|keyspace| keyspace.flush(db, false, now, placement));
     }
 
     /// WATCH: from here on a change of this key fails the client's EXEC.
@@ -181,6 +210,10 @@ impl Keyspace {
     /// Frees up to `budget` entries of flushed tables, or elements of deleted collections. True when
     /// there is more to free.
     pub fn free_some(&mut self, budget: usize) -> bool {
+        self.metered(|keyspace| keyspace.free_a_slice(budget))
+    }
+
+    fn free_a_slice(&mut self, budget: usize) -> bool {
         let Some(last) = self.graveyard.pop() else { return false };
         match last {
             Remains::Table(mut leavings) => {
@@ -234,6 +267,8 @@ impl Keyspace {
         mut effects: Option<&mut ChunkWriter>,
     ) -> bool {
         let mut behind = false;
+        let before = taken_by_this_thread();
+        let mut aside = 0;
         for index in 0..self.dbs.len() {
             let Keyspace { dbs, watch, blocked, stats, graveyard, events, tracking, stale, .. } = self;
             let db = &mut dbs[index];
@@ -243,6 +278,7 @@ impl Keyspace {
             let more = db.pop_expired(now, budget, |mut entry: Entry| {
                 stats.expired += 1;
                 graveyard.extend(entry.take_heavy().map(Remains::Object));
+                let from = taken_by_this_thread();
                 watch.touch(index, entry.key(), true);
                 blocked.touch(index, entry.key());
                 stale.extend(tracking.changed(entry.key(), news, 0));
@@ -253,9 +289,11 @@ impl Keyspace {
                 if let Some(effects) = &mut effects {
                     effects.effect(index as u32, [&b"DEL"[..], entry.key()]);
                 }
+                aside += taken_by_this_thread() - from;
             });
             behind |= more;
         }
+        self.heap += taken_by_this_thread() - before - aside;
         if behind {
             self.stats.expire_cycles_capped += 1;
         }

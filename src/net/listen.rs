@@ -9,7 +9,7 @@ use std::{
     fmt, fs, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::{
             fs::{FileTypeExt, PermissionsExt},
             net::UnixStream,
@@ -132,6 +132,16 @@ pub fn bind_tcp<A: AsRef<str>>(addresses: &[A], port: u16, backlog: i32) -> Resu
         }
     }
     Ok(bound)
+}
+
+/// Lets nobody in any more. The socket stays bound: its port is free for another that is bound the same way.
+pub fn stop_listening(socket: BorrowedFd<'_>) -> io::Result<()> {
+    SockRef::from(&socket).shutdown(std::net::Shutdown::Both)
+}
+
+/// Undoes `stop_listening`, if nobody has taken the port meanwhile.
+pub fn listen_again(socket: BorrowedFd<'_>, backlog: i32) -> io::Result<()> {
+    SockRef::from(&socket).listen(backlog)
 }
 
 fn bind_one(address: &str, port: u16, backlog: i32) -> Result<OwnedFd, (&'static str, io::Error)> {

@@ -51,7 +51,9 @@ pub use error::RingError;
 pub use event::{Close, Event, ListenerId, RingStats};
 pub use hang_up::{Receipt, duplicate, has_hung_up, receipt};
 pub use kernel::{ring_eventfd, wake_eventfd};
-pub use listen::{BindError, Bound, BoundSocket, bind_tcp, bind_unix, prepare_accepted};
+pub use listen::{
+    BindError, Bound, BoundSocket, bind_tcp, bind_unix, listen_again, prepare_accepted, stop_listening,
+};
 pub use process::{CpuTime, Whose, allowed_cpus, cpu_time, disable_huge_pages, pin_thread, resident_bytes};
 pub use ring::Ring;
 pub use slots::Token;

@@ -23,6 +23,8 @@ const LAST_WORD_MICROS: u64 = 200_000;
 const OUTSTANDING_MICROS_MAX: u64 = 5_000_000;
 /// A session that may not read its input keeps at most this much of it before its socket is left alone.
 const UNREAD_MAX: usize = 1 << 20;
+/// The shard that accepts.
+const ACCEPTS: ShardId = 0;
 /// Send buffers kept for the next reply.
 const SPARE_MAX: usize = 64;
 const SPARE_BYTES_MAX: usize = 64 * 1024;
@@ -36,6 +38,8 @@ pub struct Arrival {
 /// What all drivers share beside the node.
 pub struct Doors {
     pub arrivals: Box<[Inbox<Arrival>]>,
+    /// One, for the shard that accepts: the TCP sockets to listen on instead of those it has.
+    pub moved: Box<[Inbox<Vec<Door>>]>,
     pub stop: AtomicBool,
     /// Path of the Unix socket, for the names of its clients.
     pub unix_path: String,
@@ -157,7 +161,7 @@ impl Driver {
         } else {
             self.ring.submit()?;
         }
-        worked |= self.take_arrivals();
+        worked |= self.take_arrivals() | self.take_doors();
         worked |= self.actor.end_turn();
         // Before the replies: who asked for the sleep hears of it when it is over.
         match self.actor.take_sleep_micros() {
@@ -188,6 +192,8 @@ impl Driver {
                 keep(spare, buf);
             }
             Event::Accepted { listener, fd } => after.accepted.push((listener, fd)),
+            // Shut by CONFIG SET; its end is on the way.
+            Event::AcceptFailed { error, .. } if error.raw_os_error() == Some(libc::EINVAL) => {}
             Event::AcceptFailed { error, .. } => tracing::warn!("Accepting client connection: {error}"),
             Event::Eof { token } => after.ended.push((token, Left::Eof)),
             Event::Failed { token, .. } => after.ended.push((token, Left::Reset)),
@@ -235,6 +241,24 @@ impl Driver {
         inbox.take(&mut arrived);
         for arrival in arrived {
             self.open(arrival);
+        }
+        true
+    }
+
+    /// CONFIG SET port, bind: the old sockets, which let nobody in any more, go.
+    fn take_doors(&mut self) -> bool {
+        if self.me != ACCEPTS || !self.doors.moved[0].is_full() {
+            return false;
+        }
+        let mut moved = Vec::new();
+        self.doors.moved[0].take(&mut moved);
+        let Some(doors) = moved.pop() else { return false };
+        let (stay, go) = std::mem::take(&mut self.listeners).into_iter().partition(|(_, unix)| *unix);
+        self.listeners = stay;
+        let go: Vec<(ListenerId, bool)> = go;
+        go.into_iter().for_each(|(id, _)| self.ring.unlisten(id));
+        for door in doors {
+            self.listeners.push((self.ring.listen(door.fd), door.unix));
         }
         true
     }

@@ -72,9 +72,12 @@ fn step(path: PathBuf, component: Component<'_>) -> Vec<PathBuf> {
 
 /// Makes `dir` the working directory; its absolute path, for the settings.
 pub fn enter_dir(dir: &Path) -> Result<PathBuf, String> {
-    std::env::set_current_dir(dir)
-        .and_then(|()| std::env::current_dir())
-        .map_err(|error| format!("Can't chdir to '{}': {}", dir.display(), reason(&error)))
+    change_dir(dir).map_err(|reason| format!("Can't chdir to '{}': {reason}", dir.display()))
+}
+
+/// CONFIG SET dir: the same, with the system's reason alone.
+pub fn change_dir(dir: &Path) -> Result<PathBuf, String> {
+    std::env::set_current_dir(dir).and_then(|()| std::env::current_dir()).map_err(|error| reason(&error))
 }
 
 const DEFAULT_PID_FILE: &str = "/var/run/redis.pid";

@@ -3,6 +3,7 @@
 
 mod driver;
 mod files;
+mod host;
 mod log;
 mod recovery;
 mod signals;
@@ -268,6 +269,7 @@ fn start(
     signals.connect(control.stopper(), move || settings_now.settings());
     let doors_shared = Arc::new(Doors {
         arrivals: (0..shards).map(|_| Inbox::default()).collect(),
+        moved: Box::new([Inbox::default()]),
         stop: AtomicBool::new(false),
         unix_path,
         loopback_only: |node| {
@@ -275,6 +277,9 @@ fn start(
             settings.protected_mode && settings.requirepass.is_empty()
         },
     });
+    let host = host::TheProcess::new(Arc::clone(&doors_shared), node.settings().port, &doors)
+        .map_err(|error| Failed::new(format!("Can't duplicate a socket: {error}")))?;
+    node.set_host(Box::new(host));
     let (go, wait_for_go) = mail::mail::<()>(1);
     let executors = start_shards(&node, &doors_shared, &layout, owners, doors, seeds[2], wait_for_go)?;
     tracing::info!("Ready to accept connections");

@@ -19,7 +19,7 @@ use crate::config::Settings;
 use crate::control::{FileDisk, OpenJournal, reason};
 use crate::journal::{AofNames, BatchWriter, Disk, Manifest, ManifestError, Refusal, Replay, Resume, Sink};
 use crate::journal::{FileInfo, FileType, StepFailed};
-use crate::keyspace::Placement;
+use crate::keyspace::{KeyspaceStats, Placement};
 use crate::resp::{Args, Proto};
 use crate::router::{self, Plan};
 use crate::script::{Limits, Vm};
@@ -27,7 +27,7 @@ use crate::session::commands::{self, LibraryChange, SessionRun};
 use crate::session::{Node, Scripts};
 use crate::shard::{Engine, Env, ErrorCounts, Job, Tally, run_held, run_job};
 use std::io::{self, Read};
-use std::sync::atomic::Ordering::Release;
+use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::Instant;
 
 /// Why the server does not start. `Display` is the line for the log; exit with 1.
@@ -85,14 +85,14 @@ pub fn recover(
     let engines = owners.iter_mut().filter_map(Owner::get).collect();
     let mut loader = Loader::new(engines, &node.placement, &node.table, &node.scripts, &settings, now);
     let opened = open(&mut loader, &settings, salt);
+    node.base_bytes.store(loader.base_bytes, Relaxed);
     node.loading.store(false, Release);
     opened.map(Some)
 }
 
 /// `recover` on engines.
 fn open(loader: &mut Loader<'_>, settings: &Settings, salt: u64) -> Result<OpenJournal, RecoveryError> {
-    let text = |name: &crate::config::Text| name.to_str_lossy().into_owned();
-    let names = AofNames { dir: text(&settings.appenddirname), file: text(&settings.appendfilename) };
+    let names = AofNames::of(settings);
     let mut disk = FileDisk::new(settings.dir.as_path());
     let started = Instant::now();
     take_directory(&mut disk, &names)?;
@@ -114,7 +114,11 @@ fn open(loader: &mut Loader<'_>, settings: &Settings, salt: u64) -> Result<OpenJ
             let plan = names.truncate(&manifest, &info.name, cut.offset);
             plan.run(&mut disk).map_err(RecoveryError::Plan)?;
         }
-        bytes += disk.len(&names.path(&info.name)).ok().flatten().unwrap_or(0);
+        let length = disk.len(&names.path(&info.name)).ok().flatten().unwrap_or(0);
+        bytes += length;
+        if info.kind == FileType::Base {
+            loader.base_bytes = length;
+        }
         resume = loaded.resume.filter(|_| last && info.kind == FileType::Incr);
     }
     if !manifest.is_empty() {
@@ -123,6 +127,35 @@ fn open(loader: &mut Loader<'_>, settings: &Settings, salt: u64) -> Result<OpenJ
     }
     loader.finish();
     open_increment(disk, &names, manifest, resume, bytes, salt)
+}
+
+/// Runs what the files hold on engines that are empty and held (DEBUG LOADAOF). Writes nothing.
+pub fn load_again(node: &Node, engines: &mut [&mut Engine], now: Millis) -> Result<(), RecoveryError> {
+    let settings = node.settings();
+    let names = AofNames::of(&settings);
+    let mut disk = FileDisk::new(settings.dir.as_path());
+    let manifest = read_manifest(&mut disk, &names)?;
+    let before: Vec<_> = engines.iter().map(|engine| (engine.journaling, engine.keyspace.stats)).collect();
+    engines.iter_mut().for_each(|engine| engine.journaling = false);
+    let engines_again = engines.iter_mut().map(|engine| &mut **engine).collect();
+    // The files hold the libraries too.
+    node.scripts.empty_libraries();
+    let mut loader =
+        Loader::new(engines_again, &node.placement, &node.table, &node.scripts, &settings, now);
+    for (info, last) in manifest.to_load() {
+        load_file(&mut disk, &names, info, last, settings.aof_load_truncated, &mut loader)?;
+    }
+    loader.finish();
+    for (engine, (journaling, stats)) in engines.iter_mut().zip(before) {
+        engine.journaling = journaling;
+        if !journaling {
+            // What it wrote of expired keys concerns nobody.
+            drop(engine.effects.take());
+        }
+        engine.keyspace.stats = KeyspaceStats { dirty: 0, ..stats };
+    }
+    tracing::info!("Append Only File loaded by DEBUG LOADAOF");
+    Ok(())
 }
 
 fn take_directory(disk: &mut FileDisk, names: &AofNames) -> Result<(), RecoveryError> {
@@ -235,6 +268,8 @@ struct Loader<'a> {
     errors: ErrorCounts,
     now: Millis,
     out: Vec<u8>,
+    /// Length of the base that was loaded.
+    base_bytes: u64,
 }
 
 /// `Entry` keeps this many seconds' worth of access time.
@@ -254,8 +289,20 @@ impl<'a> Loader<'a> {
         let names = CommandTable::new(&[]).unwrap_or_else(|why| unreachable!("nothing is renamed: {why}"));
         let tally = Tally::new(table.len());
         let errors = ErrorCounts::default();
-        let (vm, out) = (None, Vec::new());
-        Loader { engines, placement, table, scripts, vm, names, settings, tally, errors, now, out }
+        Loader {
+            engines,
+            placement,
+            table,
+            scripts,
+            vm: None,
+            names,
+            settings,
+            tally,
+            errors,
+            now,
+            out: Vec::new(),
+            base_bytes: 0,
+        }
     }
 
     fn look_up(&self, args: Args<'_>) -> Option<CommandId> {

@@ -22,7 +22,7 @@ pub use blocked::{Blocked, Doubt, Fate, Owed};
 pub use journal_mark::JournalMarks;
 pub use latency::{LatencyMonitor, Spike, Spikes};
 pub use multi::Multi;
-pub use node::{Control, Facts, Node, Pause, Process, attention};
+pub use node::{BaseOrder, BasePart, Control, Facts, Host, Node, Pause, Process, attention};
 pub use output::Long;
 pub use pending::Pending;
 pub use registry::{Registry, Route, Subject, Subscriptions};

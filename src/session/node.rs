@@ -4,7 +4,7 @@
 use super::commands::{self, SessionRun};
 use super::{Clients, JournalMarks, LatencyMonitor, Registry, Scripts, Slowlog, Trackers};
 use crate::base::{Millis, ShardId};
-use crate::bridge::{Cell, Inbox, Wake, mail::Sender};
+use crate::bridge::{Cell, Inbox, Wake, mail::Receiver, mail::Sender};
 use crate::command::{CommandId, CommandTable};
 use crate::config::Settings;
 use crate::journal::Chunk;
@@ -24,8 +24,37 @@ pub enum Control {
     RewriteConfig { everything: bool, answer: Sender<Result<(), String>> },
     /// Stop the process, as SHUTDOWN or a signal asked.
     Shutdown { force: bool, now: bool },
-    /// Write everything handed over so far, then answer (DEBUG LOADAOF, SHUTDOWN).
+    /// Write everything handed over so far, then answer (DEBUG LOADAOF).
     Flush(Sender<Result<(), String>>),
+    /// Make a new base of all keyspaces, which are held meanwhile (BGREWRITEAOF, CONFIG SET appendonly yes).
+    Rewrite(BaseOrder),
+    /// Write and sync what was handed over, and be done (CONFIG SET appendonly no).
+    EndJournal(Sender<Result<(), String>>),
+}
+
+/// A base to be written.
+pub struct BaseOrder {
+    /// The base, piece by piece. Without `End` it is not whole.
+    pub parts: Receiver<BasePart>,
+    /// With it the journal begins, and these are the numbers of the shards' next chunks; else it goes on, or
+    /// there is none.
+    pub begin: Option<Vec<u64>>,
+    pub answer: Sender<Result<(), String>>,
+}
+
+pub enum BasePart {
+    /// Of the one stream that the base is.
+    Chunk(Chunk),
+    End,
+}
+
+/// What only the process as a whole can do for a command.
+pub trait Host: Send + Sync {
+    /// Brings a changed parameter into force that is more than a value (`port`, `bind`, `dir`), or says why not
+    /// in the words of the error reply. All is then as before. May write the parameter's value in full.
+    fn apply(&self, name: &'static str, settings: &mut Settings) -> Result<(), String>;
+    /// Fills empty keyspaces with what the append only files hold (DEBUG LOADAOF).
+    fn load(&self, node: &Node, engines: &mut [&mut Engine], now: Millis) -> Result<(), String>;
 }
 
 /// Facts fixed at start, for INFO and friends.
@@ -117,6 +146,7 @@ pub struct Node {
     /// DEBUG SLEEP: until when, in microseconds since the epoch.
     asleep_until: AtomicU64,
     process: OnceLock<fn() -> Process>,
+    host: OnceLock<Box<dyn Host>>,
     /// Bytes the process has allocated, refreshed by the shards every turn (`used_memory`), and the most so far.
     pub used_memory: AtomicU64,
     pub used_memory_peak: AtomicU64,
@@ -127,7 +157,12 @@ pub struct Node {
     /// Counters' values at the last CONFIG RESETSTAT.
     pub baseline: Mutex<super::commands::info::Baseline>,
     pub journal_errors: Mutex<Option<String>>,
+    /// Of all files of the journal, and of its base.
     pub journal_bytes: AtomicU64,
+    pub base_bytes: AtomicU64,
+    /// Bases written since start, and whether the last could not be.
+    pub rewrites: AtomicU64,
+    pub rewrite_failed: AtomicBool,
     pub clock_offset: AtomicI64,
 }
 
@@ -177,6 +212,7 @@ impl Node {
             monitors: Mutex::new(0),
             asleep_until: AtomicU64::new(0),
             process: OnceLock::new(),
+            host: OnceLock::new(),
             used_memory: AtomicU64::new(0),
             used_memory_peak: AtomicU64::new(0),
             ops_per_sec: AtomicU64::new(0),
@@ -185,6 +221,9 @@ impl Node {
             baseline: Mutex::default(),
             journal_errors: Mutex::new(None),
             journal_bytes: AtomicU64::new(0),
+            base_bytes: AtomicU64::new(0),
+            rewrites: AtomicU64::new(0),
+            rewrite_failed: AtomicBool::new(false),
             clock_offset: AtomicI64::new(0),
         }
     }
@@ -304,6 +343,16 @@ impl Node {
     /// How the state of the process is found out; this floor reads no files. Set once, at boot.
     pub fn set_process_probe(&self, probe: fn() -> Process) {
         let _ = self.process.set(probe);
+    }
+
+    /// Set once, at boot.
+    pub fn set_host(&self, host: Box<dyn Host>) {
+        let _ = self.host.set(host);
+    }
+
+    /// None in tests that run no process.
+    pub fn host(&self) -> Option<&dyn Host> {
+        self.host.get().map(|host| &**host)
     }
 
     pub fn process(&self) -> Process {

@@ -211,6 +211,11 @@ impl Scripts {
         Ok(done)
     }
 
+    /// As FUNCTION FLUSH.
+    pub fn empty_libraries(&self) {
+        let _: Result<(), ()> = self.change_libraries(|libraries| Ok(libraries.flush()));
+    }
+
     /// What is known about a function.
     pub fn function(&self, name: &[u8]) -> Arc<Known> {
         let name = name.to_ascii_lowercase().into_boxed_slice();

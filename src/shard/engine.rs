@@ -7,7 +7,7 @@ use crate::base::Millis;
 use crate::command::{ClientView, CommandId, CommandSpec, CommandTable, Error, Exec, Handler, Run, flag};
 use crate::config::Settings;
 use crate::journal::{Chunk, ChunkWriter};
-use crate::keyspace::{Keys, Keyspace, Placement, Reach};
+use crate::keyspace::{Before, Keys, Keyspace, Placement, Reach};
 use crate::resp::{Args, Proto, Reply};
 
 /// Everything one shard owns, as one movable value: the content of its `bridge::Cell`.
@@ -144,7 +144,7 @@ fn run_handler(
     args: Args<'_>,
     out: &mut Vec<u8>,
 ) -> bool {
-    let from = out.len();
+    let (from, before) = (out.len(), Before::new(out, effects.as_deref()));
     let mut keys = Keys::new(reach, job.db, job.now, env.placement, effects);
     keys.set_no_touch(job.view.no_touch);
     keys.set_notify(env.news);
@@ -161,19 +161,19 @@ fn run_handler(
     if changes > 0 && !own_effect {
         exec.keys.effect_as_sent(env.table.original_name(job.command), args);
     }
+    let Exec { mut keys, mut reply, .. } = exec;
     if job.view.remembers {
-        remember(&mut exec.keys, env.table.spec(job.command), job.view.tracker, args);
+        keys.aside(|keys| remember(keys, env.table.spec(job.command), job.view.tracker, args));
     }
-    match result {
-        Ok(()) => true,
-        Err(error) => {
-            out.truncate(from);
-            Reply::new(out, job.proto).error_bytes(error.line());
-            env.errors.count(error.line());
-            env.tally.error_replies.add(1);
-            false
-        }
+    let ok = result.is_ok();
+    if let Err(error) = result {
+        reply.buffer().truncate(from);
+        reply.error_bytes(error.line());
+        keys.aside(|_| env.errors.count(error.line()));
+        env.tally.error_replies.add(1);
     }
+    keys.settle(before, reply.buffer());
+    ok
 }
 
 /// A client that tracks has read keys: it is told when they change.

@@ -87,6 +87,15 @@ pub const fn good_size(size: usize) -> usize {
     }
 }
 
+/// What a vector's buffer takes.
+#[inline]
+pub const fn vec_bytes<T>(vec: &Vec<T>) -> usize {
+    match vec.capacity() * size_of::<T>() {
+        0 => 0,
+        size => good_size(size),
+    }
+}
+
 /// mimalloc that counts. Install with `#[global_allocator]`.
 pub struct CountingHeap;
 

@@ -328,12 +328,6 @@ impl Listpack {
         self.put(at.0 as usize, size, Item::from(text));
     }
 
-    /// The same with an element whose kind is known.
-    pub fn replace_item(&mut self, at: Pos, item: Item<'_>) {
-        let size = self.size_at(at);
-        self.put(at.0 as usize, size, item);
-    }
-
     /// Removes up to `count` elements from this one on; the position of what follows them.
     pub fn remove(&mut self, at: Pos, count: usize) -> Option<Pos> {
         let mut end = at.0 as usize;

@@ -48,7 +48,8 @@ fn what_was_answered_survives_kill_9() {
             let what = format!("seed {seed}, appendfsync {fsync}, start {deaths}, {shards} shards");
             verify(&mut server.client(), &mut accounts, &shown, &what);
             let life_ms = 50 + rng.below(400) as u64;
-            trouble(&server, &mut accounts, &shown, &mut rng, life_ms);
+            let rewriting = rng.chance(50);
+            trouble(&server, &mut accounts, &shown, &mut rng, life_ms, rewriting);
             server.kill();
             deaths += 1;
         }
@@ -76,9 +77,24 @@ fn a_killed_server_can_be_started_again_on_its_port() {
     }
 }
 
-/// Loads the server until it is killed; what each writer was told goes into its account.
-fn trouble(server: &Server, accounts: &mut [Account], shown: &Shown, rng: &mut Rng, life_ms: u64) {
+/// Loads the server until it is killed; what each writer was told goes into its account. With `rewriting` the
+/// journal is written anew all the time, or ends and begins again between two other commands.
+fn trouble(
+    server: &Server,
+    accounts: &mut [Account],
+    shown: &Shown,
+    rng: &mut Rng,
+    life_ms: u64,
+    rewriting: bool,
+) {
     std::thread::scope(|scope| {
+        if rewriting {
+            let mut client = server.client();
+            let anew = ["CONFIG SET appendonly no", "CONFIG SET appendonly yes"].map(words);
+            scope.spawn(
+                move || while client.try_call(&["BGREWRITEAOF"]).and(client.transaction(&anew)).is_ok() {},
+            );
+        }
         for (i, account) in accounts.iter_mut().enumerate() {
             let (client, rng) = (server.client(), Rng::new(rng.next()));
             scope.spawn(move || write_until_death(client, rng, i, account));

@@ -9,6 +9,7 @@
 //! * `pubsub`: messages, key events and invalidations over several shards
 //! * `scripting`: long, greedy and lying scripts, and what others see of them
 //! * `boot`: the command line, exit codes, messages
+//! * `rewrite`: the append only file turned on and off, written anew and loaded at run time; port, bind, dir
 //! * `crash`: `kill -9` and what was acknowledged
 //!
 //! Environment: `RINGDOVE_BIN` (another server to test, `redis-server` among them), `RINGDOVE_SEED`
@@ -27,5 +28,6 @@ mod popped;
 mod protocol;
 mod pubsub;
 mod scripting;
+mod rewrite;
 mod support;
 mod tracking;

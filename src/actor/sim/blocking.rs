@@ -356,44 +356,22 @@ fn told_survives(world: &World, crowd: &Crowd, told: Vec<String>) -> Vec<String>
 #[test]
 fn elements_are_delivered_once_in_every_order_of_turns() {
     let (mut delivered, mut returned, mut holds, mut borrowed) = (0, 0, 0, 0);
-    for seed in seeds() {
-        let shards = [1, 2, 3, 4, 8][seed as usize % 5];
-        let outcome = std::panic::catch_unwind(|| run(seed, shards, seed % 2 == 1));
-        let world = match outcome {
-            Ok(world) => world,
-            Err(panic) => {
-                eprintln!("failed with RINGDOVE_SIM_SEED={seed} ({shards} shards)");
-                std::panic::resume_unwind(panic);
-            }
-        };
-        delivered += world.node.sum(|t| t.waits_ended.get());
-        returned += world.node.sum(|t| t.pops_returned.get());
-        holds += world.node.sum(|t| t.holds.get());
-        borrowed += world.borrowed_seen;
-    }
+    each_seed(
+        |seed, shards| run(seed, shards, seed % 2 == 1),
+        |world| {
+            delivered += world.node.sum(|t| t.waits_ended.get());
+            returned += world.node.sum(|t| t.pops_returned.get());
+            holds += world.node.sum(|t| t.holds.get());
+            borrowed += world.borrowed_seen;
+        },
+    );
     println!("{delivered} waits, {returned} put back, {borrowed} borrowed, {holds} lent");
     if seeds().len() >= 20 {
         assert!(delivered > 500 && returned > 5 && holds > 100 && borrowed > 100);
     }
 }
 
-/// Each planted bug is found by some seed. The panics it prints are the ones that are wanted.
 #[test]
 fn planted_bugs_are_caught() {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let missed: Vec<Canary> = Canary::BLOCKING
-        .into_iter()
-        .filter(|canary| {
-            let caught = (0..120u64).any(|seed| {
-                plant(Some(*canary));
-                let shards = [2, 3, 4][seed as usize % 3];
-                std::panic::catch_unwind(|| run(seed, shards, true)).is_err()
-            });
-            plant(None);
-            !caught
-        })
-        .collect();
-    std::panic::set_hook(hook);
-    assert!(missed.is_empty(), "the simulation is blind to {missed:?}");
+    catch_planted(&Canary::BLOCKING, 120, |seed, shards| drop(run(seed, shards, true)));
 }

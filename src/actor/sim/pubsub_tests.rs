@@ -191,42 +191,20 @@ fn check(clients: &[Client], listeners: &[Listener], asked: &[Vec<Asked>], bound
 #[test]
 fn messages_keep_their_promises_in_every_order_of_turns() {
     let (mut heard, mut borrowed) = (0, 0);
-    for seed in seeds() {
-        let shards = [1, 2, 3, 4, 8][seed as usize % 5];
-        let outcome = std::panic::catch_unwind(|| run(seed, shards, seed % 2 == 1));
-        match outcome {
-            Ok((world, messages)) => {
-                heard += messages;
-                borrowed += world.node.sum(|t| t.borrowed.get());
-            }
-            Err(panic) => {
-                eprintln!("failed with RINGDOVE_SIM_SEED={seed} ({shards} shards)");
-                std::panic::resume_unwind(panic);
-            }
-        }
-    }
+    each_seed(
+        |seed, shards| run(seed, shards, seed % 2 == 1),
+        |(world, messages)| {
+            heard += messages;
+            borrowed += world.node.sum(|t| t.borrowed.get());
+        },
+    );
     println!("{heard} messages heard, {borrowed} commands on borrowed keyspaces");
     if seeds().len() >= 20 {
         assert!(heard > 2_000 && borrowed > 100);
     }
 }
 
-/// As in the simulation of keys: a bug that is planted must be found by some seed.
 #[test]
 fn planted_bugs_in_messages_are_caught() {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let missed: Vec<Canary> = Canary::OF_MESSAGES
-        .into_iter()
-        .filter(|canary| {
-            let caught = (0..400u64).any(|seed| {
-                plant(Some(*canary));
-                std::panic::catch_unwind(|| run(seed, [2, 3, 4][seed as usize % 3], false)).is_err()
-            });
-            plant(None);
-            !caught
-        })
-        .collect();
-    std::panic::set_hook(hook);
-    assert!(missed.is_empty(), "the simulation is blind to {missed:?}");
+    catch_planted(&Canary::OF_MESSAGES, 400, |seed, shards| drop(run(seed, shards, false)));
 }

@@ -156,19 +156,18 @@ fn reply_time(x: &mut Exec<'_>, args: Args<'_>, show: fn(i64, i64) -> i64) -> Re
     Ok(())
 }
 
+const CONDITION: Arg =
+    one_of("condition", &[word("nx", "NX"), word("xx", "XX"), word("gt", "GT"), word("lt", "LT")])
+        .opt()
+        .since("7.0.0");
+
 pub(super) const EXPIRE: CommandSpec = CommandSpec {
     name: "expire",
     arity: -3,
     flags: flag::WRITE | flag::FAST,
     acl: acl::KEYSPACE,
     keys: &[KeySpec::one(access::RW | access::UPDATE, 1)],
-    args: &[
-        key("key", 0),
-        int("seconds"),
-        one_of("condition", &[word("nx", "NX"), word("xx", "XX"), word("gt", "GT"), word("lt", "LT")])
-            .opt()
-            .since("7.0.0"),
-    ],
+    args: &[key("key", 0), int("seconds"), CONDITION],
     summary: "Lets a key expire after some seconds",
     run: Run::Keys(expire),
     ..CommandSpec::DEFAULT
@@ -180,13 +179,7 @@ pub(super) const EXPIREAT: CommandSpec = CommandSpec {
     flags: flag::WRITE | flag::FAST,
     acl: acl::KEYSPACE,
     keys: &[KeySpec::one(access::RW | access::UPDATE, 1)],
-    args: &[
-        key("key", 0),
-        unix_time("unix-time-seconds"),
-        one_of("condition", &[word("nx", "NX"), word("xx", "XX"), word("gt", "GT"), word("lt", "LT")])
-            .opt()
-            .since("7.0.0"),
-    ],
+    args: &[key("key", 0), unix_time("unix-time-seconds"), CONDITION],
     since: "1.2.0",
     summary: "Lets a key expire at a Unix time in seconds",
     run: Run::Keys(expireat),
@@ -225,13 +218,7 @@ pub(super) const PEXPIRE: CommandSpec = CommandSpec {
     flags: flag::WRITE | flag::FAST,
     acl: acl::KEYSPACE,
     keys: &[KeySpec::one(access::RW | access::UPDATE, 1)],
-    args: &[
-        key("key", 0),
-        int("milliseconds"),
-        one_of("condition", &[word("nx", "NX"), word("xx", "XX"), word("gt", "GT"), word("lt", "LT")])
-            .opt()
-            .since("7.0.0"),
-    ],
+    args: &[key("key", 0), int("milliseconds"), CONDITION],
     since: "2.6.0",
     summary: "Lets a key expire after some milliseconds",
     run: Run::Keys(pexpire),
@@ -244,13 +231,7 @@ pub(super) const PEXPIREAT: CommandSpec = CommandSpec {
     flags: flag::WRITE | flag::FAST,
     acl: acl::KEYSPACE,
     keys: &[KeySpec::one(access::RW | access::UPDATE, 1)],
-    args: &[
-        key("key", 0),
-        unix_time("unix-time-milliseconds"),
-        one_of("condition", &[word("nx", "NX"), word("xx", "XX"), word("gt", "GT"), word("lt", "LT")])
-            .opt()
-            .since("7.0.0"),
-    ],
+    args: &[key("key", 0), unix_time("unix-time-milliseconds"), CONDITION],
     since: "2.6.0",
     summary: "Lets a key expire at a Unix time in milliseconds",
     run: Run::Keys(pexpireat),

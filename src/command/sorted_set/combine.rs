@@ -363,6 +363,11 @@ fn zdiffstore(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     store_result(x, args, Operation::Diff, "zdiffstore")
 }
 
+const WEIGHTS: Arg = int("weight").token("WEIGHTS").opt().many();
+const AGGREGATE: Arg = one_of("aggregate", &[word("sum", "SUM"), word("min", "MIN"), word("max", "MAX")])
+    .token("AGGREGATE")
+    .opt();
+
 pub(super) const ZDIFF: CommandSpec = CommandSpec {
     name: "zdiff",
     arity: -3,
@@ -399,15 +404,7 @@ pub(super) const ZINTER: CommandSpec = CommandSpec {
     flags: flag::READONLY | flag::MOVABLEKEYS,
     acl: acl::SORTEDSET,
     keys: &[KeySpec::counted(access::RO | access::ACCESS, 1)],
-    args: &[
-        int("numkeys"),
-        key("key", 0).many(),
-        int("weight").token("WEIGHTS").opt().many(),
-        one_of("aggregate", &[word("sum", "SUM"), word("min", "MIN"), word("max", "MAX")])
-            .token("AGGREGATE")
-            .opt(),
-        word("withscores", "WITHSCORES").opt(),
-    ],
+    args: &[int("numkeys"), key("key", 0).many(), WEIGHTS, AGGREGATE, word("withscores", "WITHSCORES").opt()],
     group: Group::SortedSet,
     since: "6.2.0",
     complexity: "O(N*K)+O(M*log(M)) for the smallest of K with N members, and M of the result",
@@ -437,15 +434,7 @@ pub(super) const ZINTERSTORE: CommandSpec = CommandSpec {
     flags: flag::WRITE | flag::DENYOOM | flag::MOVABLEKEYS,
     acl: acl::SORTEDSET,
     keys: &[KeySpec::one(access::OW | access::UPDATE, 1), KeySpec::counted(access::RO | access::ACCESS, 2)],
-    args: &[
-        key("destination", 0),
-        int("numkeys"),
-        key("key", 1).many(),
-        int("weight").token("WEIGHTS").opt().many(),
-        one_of("aggregate", &[word("sum", "SUM"), word("min", "MIN"), word("max", "MAX")])
-            .token("AGGREGATE")
-            .opt(),
-    ],
+    args: &[key("destination", 0), int("numkeys"), key("key", 1).many(), WEIGHTS, AGGREGATE],
     group: Group::SortedSet,
     since: "2.0.0",
     complexity: "O(N*K)+O(M*log(M)) for the smallest of K with N members, and M of the result",
@@ -460,15 +449,7 @@ pub(super) const ZUNION: CommandSpec = CommandSpec {
     flags: flag::READONLY | flag::MOVABLEKEYS,
     acl: acl::SORTEDSET,
     keys: &[KeySpec::counted(access::RO | access::ACCESS, 1)],
-    args: &[
-        int("numkeys"),
-        key("key", 0).many(),
-        int("weight").token("WEIGHTS").opt().many(),
-        one_of("aggregate", &[word("sum", "SUM"), word("min", "MIN"), word("max", "MAX")])
-            .token("AGGREGATE")
-            .opt(),
-        word("withscores", "WITHSCORES").opt(),
-    ],
+    args: &[int("numkeys"), key("key", 0).many(), WEIGHTS, AGGREGATE, word("withscores", "WITHSCORES").opt()],
     group: Group::SortedSet,
     since: "6.2.0",
     complexity: "O(N)+O(M*log(M)) for N members in all and M of the result",
@@ -483,15 +464,7 @@ pub(super) const ZUNIONSTORE: CommandSpec = CommandSpec {
     flags: flag::WRITE | flag::DENYOOM | flag::MOVABLEKEYS,
     acl: acl::SORTEDSET,
     keys: &[KeySpec::one(access::OW | access::UPDATE, 1), KeySpec::counted(access::RO | access::ACCESS, 2)],
-    args: &[
-        key("destination", 0),
-        int("numkeys"),
-        key("key", 1).many(),
-        int("weight").token("WEIGHTS").opt().many(),
-        one_of("aggregate", &[word("sum", "SUM"), word("min", "MIN"), word("max", "MAX")])
-            .token("AGGREGATE")
-            .opt(),
-    ],
+    args: &[key("destination", 0), int("numkeys"), key("key", 1).many(), WEIGHTS, AGGREGATE],
     group: Group::SortedSet,
     since: "2.0.0",
     complexity: "O(N)+O(M*log(M)) for N members in all and M of the result",

@@ -165,6 +165,8 @@ fn zrangestore(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+const LIMIT: Arg = block("offset_count", &[int("offset"), int("count")]).token("LIMIT").opt();
+
 pub(super) const ZRANGE: CommandSpec = CommandSpec {
     name: "zrange",
     arity: -4,
@@ -177,7 +179,7 @@ pub(super) const ZRANGE: CommandSpec = CommandSpec {
         string("stop"),
         one_of("sortby", &[word("byscore", "BYSCORE"), word("bylex", "BYLEX")]).opt().since("6.2.0"),
         word("rev", "REV").opt().since("6.2.0"),
-        block("offset_count", &[int("offset"), int("count")]).token("LIMIT").opt().since("6.2.0"),
+        LIMIT.since("6.2.0"),
         word("withscores", "WITHSCORES").opt(),
     ],
     group: Group::SortedSet,
@@ -194,12 +196,7 @@ pub(super) const ZRANGEBYLEX: CommandSpec = CommandSpec {
     flags: flag::READONLY,
     acl: acl::SORTEDSET,
     keys: &[KeySpec::one(access::RO | access::ACCESS, 1)],
-    args: &[
-        key("key", 0),
-        string("min"),
-        string("max"),
-        block("offset_count", &[int("offset"), int("count")]).token("LIMIT").opt(),
-    ],
+    args: &[key("key", 0), string("min"), string("max"), LIMIT],
     group: Group::SortedSet,
     since: "2.8.9",
     complexity: "O(log(N)+M) for M members",
@@ -220,7 +217,7 @@ pub(super) const ZRANGEBYSCORE: CommandSpec = CommandSpec {
         double("min"),
         double("max"),
         word("withscores", "WITHSCORES").opt().since("2.0.0"),
-        block("offset_count", &[int("offset"), int("count")]).token("LIMIT").opt(),
+        LIMIT,
     ],
     group: Group::SortedSet,
     since: "1.0.5",
@@ -244,7 +241,7 @@ pub(super) const ZRANGESTORE: CommandSpec = CommandSpec {
         string("max"),
         one_of("sortby", &[word("byscore", "BYSCORE"), word("bylex", "BYLEX")]).opt(),
         word("rev", "REV").opt(),
-        block("offset_count", &[int("offset"), int("count")]).token("LIMIT").opt(),
+        LIMIT,
     ],
     group: Group::SortedSet,
     since: "6.2.0",
@@ -276,12 +273,7 @@ pub(super) const ZREVRANGEBYLEX: CommandSpec = CommandSpec {
     flags: flag::READONLY,
     acl: acl::SORTEDSET,
     keys: &[KeySpec::one(access::RO | access::ACCESS, 1)],
-    args: &[
-        key("key", 0),
-        string("max"),
-        string("min"),
-        block("offset_count", &[int("offset"), int("count")]).token("LIMIT").opt(),
-    ],
+    args: &[key("key", 0), string("max"), string("min"), LIMIT],
     group: Group::SortedSet,
     since: "2.8.9",
     complexity: "O(log(N)+M) for M members",
@@ -297,13 +289,7 @@ pub(super) const ZREVRANGEBYSCORE: CommandSpec = CommandSpec {
     flags: flag::READONLY,
     acl: acl::SORTEDSET,
     keys: &[KeySpec::one(access::RO | access::ACCESS, 1)],
-    args: &[
-        key("key", 0),
-        double("max"),
-        double("min"),
-        word("withscores", "WITHSCORES").opt(),
-        block("offset_count", &[int("offset"), int("count")]).token("LIMIT").opt(),
-    ],
+    args: &[key("key", 0), double("max"), double("min"), word("withscores", "WITHSCORES").opt(), LIMIT],
     group: Group::SortedSet,
     since: "2.2.0",
     complexity: "O(log(N)+M) for M members",

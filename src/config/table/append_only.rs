@@ -10,7 +10,8 @@ pub const THEME: Theme = Theme {
     rows: ROWS,
 };
 
-const REWRITING: &str = "rewriting of the append only file is";
+const REWRITING: &str = "rewriting the append only file while the shards go on is";
+const PREAMBLE: &str = "a base in RDB format is";
 
 const ROWS: &[Parameter] = &[
     Parameter::new("dir", special!("<path>", Arity::One, special::parse_dir, special::format_dir, special::dir_lines), ".",
@@ -26,7 +27,7 @@ const ROWS: &[Parameter] = &[
     Parameter::new("aof-load-truncated", yes_no!(aof_load_truncated), "yes",
         "If the file ends in the middle of a command, as after a power cut, drop that end, say so, and start. With `no` the server refuses to start."),
     Parameter::new("aof-use-rdb-preamble", yes_no!(aof_use_rdb_preamble), "yes",
-        "Write the base of the append only file in RDB format when it is rewritten.").harmless(&["no"]).later(REWRITING, Warn),
+        "Write the base of the append only file in RDB format when it is rewritten.").harmless(&["no"]).later(PREAMBLE, Warn),
     Parameter::new("no-appendfsync-on-rewrite", yes_no!(no_appendfsync_on_rewrite), "no",
         "Do not sync the append only file while it is being rewritten.").later(REWRITING, Warn),
     Parameter::new("auto-aof-rewrite-percentage", number!(auto_aof_rewrite_percentage: u32, 0, INT_MAX), "100",
@@ -36,7 +37,7 @@ const ROWS: &[Parameter] = &[
     Parameter::new("aof-rewrite-incremental-fsync", yes_no!(aof_rewrite_incremental_fsync), "yes",
         "Sync a file that is being rewritten piece by piece, not all at the end.").later(REWRITING, Warn),
     Parameter::new("aof-disable-auto-gc", yes_no!(aof_disable_auto_gc), "no",
-        "Keep the append only files that a rewrite made superfluous.").later(REWRITING, Warn),
+        "Keep the append only files that a rewrite made superfluous."),
     Parameter::new("aof-timestamp-enabled", yes_no!(aof_timestamp_enabled), "no",
         "Write the time between the commands of the append only file, for recovery up to a moment.").later("time annotations in the append only file are", Warn),
 ];

@@ -3,12 +3,13 @@
 //! settings before it reads input.
 
 use super::client::help;
-use super::{Caller, SessionRun, control, info};
+use super::{Caller, SessionRun, control, info, persistence};
 use crate::bridge::mail;
 use crate::command::Error;
 use crate::config::{self, Asker, Change, SetError, Settings};
 use crate::resp::Args;
 use crate::session::Control;
+use crate::shard::Engine;
 use std::time::Duration;
 
 pub const HANDLERS: &[(&str, SessionRun)] = &[
@@ -16,7 +17,7 @@ pub const HANDLERS: &[(&str, SessionRun)] = &[
     ("config|help", SessionRun::Home(help)),
     ("config|resetstat", SessionRun::Merge(info::reset_stat)),
     ("config|rewrite", SessionRun::Home(rewrite)),
-    ("config|set", SessionRun::Home(set)),
+    ("config|set", SessionRun::Whole(change, touches_journal, set)),
 ];
 
 fn get(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
@@ -30,31 +31,34 @@ fn get(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Parameters whose change at run time Redis applies and this server cannot yet.
-const FIXED_AT_START: &[(&str, &str)] = &[
-    ("appendonly", "turning the append only file on or off at run time is not built yet"),
-    ("bind", "listening on other addresses at run time is not built yet"),
-    ("dir", "changing the directory at run time is not built yet"),
-    ("port", "Unable to listen on this port before the next start: changing it at run time is not built yet"),
-];
-
 fn set(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
+    change(c, args, &mut [])
+}
+
+/// The journal begins or ends at one point of all shards' histories.
+fn touches_journal(args: Args<'_>) -> bool {
+    args.iter().skip(2).step_by(2).any(|name| name.eq_ignore_ascii_case(b"appendonly"))
+}
+
+fn change(c: &mut Caller<'_>, args: Args<'_>, engines: &mut [&mut Engine]) -> Result<(), Error> {
     let values: Vec<&[u8]> = args.iter().skip(2).collect();
     let loading = c.node.loading.load(std::sync::atomic::Ordering::Acquire);
     let asker = Asker { is_local: super::is_local(c.session), loading };
+    let refused = |error: SetError| Error::owned(String::from_utf8_lossy(&error.reply()).into_owned());
+    let mut wanted = config::set(&c.node.settings(), &values, asker).map_err(refused)?;
+    apply_all(c, &mut wanted, engines).map_err(refused)?;
     let mut changed = Vec::new();
-    let result = c.node.change_settings(|settings: &Settings| {
-        let change: Change = config::set(settings, &values, asker)?;
-        for row in &change.changed {
-            if let Some((name, reason)) = FIXED_AT_START.iter().find(|(name, _)| *name == row.name) {
-                return Err(SetError::apply(name, *reason));
-            }
-        }
+    // Made anew: another connection may have set something meanwhile.
+    let made = c.node.change_settings(|settings: &Settings| {
+        let mut change: Change = config::set(settings, &values, asker)?;
         change.warnings.iter().for_each(|warning| tracing::warn!("CONFIG SET: {warning}"));
         changed = change.changed.iter().map(|row| row.name).collect();
+        if changed.contains(&"dir") {
+            change.settings.dir = wanted.settings.dir.clone();
+        }
         Ok(change.settings)
     });
-    result.map_err(|error| Error::owned(String::from_utf8_lossy(&error.reply()).into_owned()))?;
+    made.map_err(refused)?;
     if changed.contains(&"slowlog-max-len") {
         c.node.slowlog.truncate(c.node.settings().slowlog_max_len as usize);
     }
@@ -65,6 +69,46 @@ fn set(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
     }
     c.reply.ok();
     Ok(())
+}
+
+/// Parameters that are more than a value. `port` and `bind` go together.
+const APPLIED: &[&str] = &["bind", "dir", "port"];
+
+/// Brings into force what can fail, all of it or nothing.
+fn apply_all(c: &Caller<'_>, wanted: &mut Change, engines: &mut [&mut Engine]) -> Result<(), SetError> {
+    let before = c.node.settings();
+    let names: Vec<&'static str> = wanted.changed.iter().map(|row| row.name).collect();
+    let mut done = Vec::new();
+    let mut result = Ok(());
+    for name in names.iter().copied().filter(|name| APPLIED.contains(name)) {
+        // New sockets for the one are new sockets for the other.
+        let again = name != "dir" && done.iter().any(|done| *done != "dir");
+        let Some(host) = c.node.host().filter(|_| !again) else { continue };
+        result = host.apply(name, &mut wanted.settings).map_err(|reason| SetError::apply(name, reason));
+        if result.is_err() {
+            break;
+        }
+        done.push(name);
+    }
+    if result.is_ok() && names.contains(&"appendonly") {
+        let (turned, failed) = match wanted.settings.appendonly {
+            true => (persistence::turn_on(c, engines), "Unable to turn on AOF. Check server logs."),
+            false => (persistence::turn_off(c, engines), "Unable to turn off AOF. Check server logs."),
+        };
+        result = turned.map_err(|why| {
+            tracing::warn!("CONFIG SET appendonly: {why}");
+            SetError::apply("appendonly", failed)
+        });
+    }
+    if result.is_err() {
+        for name in done {
+            if let Some(Err(why)) = c.node.host().map(|host| host.apply(name, &mut Settings::clone(&before)))
+            {
+                tracing::warn!("CONFIG SET: {name} can't be set back: {why}");
+            }
+        }
+    }
+    result
 }
 
 /// How long a shard waits for the control plane to write a small file. Redis writes it in its only

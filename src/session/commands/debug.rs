@@ -10,7 +10,7 @@ use crate::resp::Args;
 use std::sync::atomic::Ordering::Relaxed;
 
 pub const HANDLERS: &[(&str, SessionRun)] = &[
-    ("debug", SessionRun::Home(run)),
+    ("debug", SessionRun::Whole(super::persistence::load, loads, run)),
     ("debug|digest", SessionRun::Merge(digest)),
     ("debug|htstats", SessionRun::Merge(htstats)),
     ("debug|protocol", SessionRun::Home(protocol)),
@@ -21,6 +21,7 @@ pub const HANDLERS: &[(&str, SessionRun)] = &[
 const HELP: &[(&str, &str)] = &[
     ("CONFIG-REWRITE-FORCE-ALL", "Like CONFIG REWRITE, with all parameters that have their defaults"),
     ("ERROR <string>", "Answer with this error line"),
+    ("LOADAOF", "Empty all databases and load the append only files"),
     ("LOG <message>", "Write a line to the server's log"),
     ("PANIC", "End the process at once, as a failed assertion would"),
     ("PAUSE-CRON (0|1)", "Stop the housekeeping that runs ten times a second"),
@@ -61,7 +62,6 @@ fn run(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
             std::process::abort();
         }
         (b"reload", _) => return not_built("RELOAD", "snapshots (RDB) are"),
-        (b"loadaof", _) => return not_built("LOADAOF", "loading at run time is"),
         (b"config-rewrite-force-all", 2) => {
             return super::config::write_file(c, true, "CONFIG-REWRITE-FORCE-ALL failed");
         }
@@ -80,6 +80,11 @@ fn run(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
         _ => return Err(super::subcommand_syntax(args)),
     }
     Ok(())
+}
+
+/// DEBUG LOADAOF.
+fn loads(args: Args<'_>) -> bool {
+    args.len() == 2 && args.at(1).eq_ignore_ascii_case(b"loadaof")
 }
 
 fn not_built(name: &str, what: &str) -> Result<(), Error> {

@@ -217,7 +217,7 @@ fn server(c: &Caller<'_>) -> ServerFacts {
         process_id: facts.pid,
         supervised: false,
         run_id: facts.run_id.clone(),
-        tcp_port: facts.tcp_port,
+        tcp_port: c.settings.port,
         started: facts.started,
         now_usec: c.now_micros,
         hz: c.settings.hz as u64,
@@ -287,7 +287,13 @@ fn persistence(node: &Node, keyspace: &ShardFacts) -> PersistenceFacts {
         loading: node.loading.load(Acquire).then(LoadingFacts::default),
         changes_since_save: keyspace.dirty,
         last_save_time: node.facts.started / 1000,
-        aof: node.journal.is_on().then(|| AofFacts { current_size: size, ..AofFacts::default() }),
+        aof: node.journal.is_on().then(|| AofFacts {
+            current_size: size,
+            base_size: node.base_bytes.load(Relaxed),
+            ..AofFacts::default()
+        }),
+        rewrites: node.rewrites.load(Relaxed),
+        last_rewrite_failed: node.rewrite_failed.load(Relaxed),
         last_write_failed: !node.journal_error().is_empty(),
         ..PersistenceFacts::default()
     }

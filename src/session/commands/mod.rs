@@ -9,6 +9,7 @@ mod connection;
 mod debug;
 pub mod info;
 mod latency;
+mod persistence;
 pub mod pubsub;
 mod scripting;
 mod server;
@@ -23,6 +24,7 @@ use crate::base::{Millis, ShardId};
 use crate::command::{CommandId, Error, introspect};
 use crate::config::Settings;
 use crate::resp::{Args, Reply};
+use crate::shard::Engine;
 use std::time::Duration;
 
 /// What a session command works with.
@@ -58,6 +60,13 @@ pub enum Then {
 
 pub type HomeHandler = fn(&mut Caller<'_>, Args<'_>) -> Result<(), Error>;
 
+/// A command that needs all keyspaces at once, for what concerns the process as a whole. It gets them in
+/// the order of their shards, outside of any unit.
+pub type WholeHandler = fn(&mut Caller<'_>, Args<'_>, &mut [&mut Engine]) -> Result<(), Error>;
+
+/// Whether these arguments make it one.
+pub type WholeIf = fn(Args<'_>) -> bool;
+
 /// One thread's part of a command: looks at (or closes) its own connections, writes a payload.
 pub type ThreadPart = fn(&mut Threads<'_>, Args<'_>, &mut Vec<u8>);
 
@@ -81,6 +90,8 @@ pub struct Threads<'a> {
 #[derive(Clone, Copy)]
 pub enum SessionRun {
     Home(HomeHandler),
+    /// With these arguments it runs holding all keyspaces, with others at home.
+    Whole(WholeHandler, WholeIf, HomeHandler),
     Threads(ThreadPart, MergeParts),
     /// Only merges what keyspaces contributed (`Run::Every` with `Merge::Session`).
     Merge(MergeParts),
@@ -102,6 +113,7 @@ const FAMILIES: &[&[(&str, SessionRun)]] = &[
     debug::HANDLERS,
     info::HANDLERS,
     latency::HANDLERS,
+    persistence::HANDLERS,
     pubsub::HANDLERS,
     scripting::HANDLERS,
     server::HANDLERS,
@@ -114,6 +126,24 @@ pub fn find(full_name: &str) -> Option<SessionRun> {
         return Some(SessionRun::Transaction);
     }
     FAMILIES.iter().flat_map(|family| family.iter()).find(|(name, _)| *name == full_name).map(|(_, run)| *run)
+}
+
+impl SessionRun {
+    /// The handler, if these arguments need all keyspaces.
+    pub fn whole(self, args: Args<'_>) -> Option<WholeHandler> {
+        match self {
+            SessionRun::Whole(handler, applies, _) if applies(args) => Some(handler),
+            _ => None,
+        }
+    }
+
+    /// The handler that needs none.
+    pub fn home(self) -> Option<HomeHandler> {
+        match self {
+            SessionRun::Home(handler) | SessionRun::Whole(_, _, handler) => Some(handler),
+            _ => None,
+        }
+    }
 }
 
 impl Threads<'_> {

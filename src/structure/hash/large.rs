@@ -13,8 +13,6 @@ use crate::structure::table::{Leavings, Lookup, Table};
 use ahash::RandomState;
 use std::collections::BTreeSet;
 
-/// Entries that are looked at to tell how much memory all of them take.
-const SAMPLE: usize = 512;
 /// What a deadline takes in a B-tree that is two thirds full.
 const DEADLINE_BYTES: usize = 26;
 /// How often a random pick may come upon a field that has expired.
@@ -22,6 +20,8 @@ const RANDOM_TRIES: u32 = 64;
 
 pub(super) struct Large {
     table: Table,
+    /// What the entries take from the allocator.
+    entry_bytes: usize,
     /// Most hashes have none.
     deadlines: Option<Box<Deadlines>>,
 }
@@ -33,7 +33,7 @@ struct Deadlines {
 
 impl Large {
     pub(super) fn from<'a>(fields: impl Iterator<Item = Field<'a>>, hasher: RandomState) -> Large {
-        let mut large = Large { table: Table::new(hasher), deadlines: None };
+        let mut large = Large { table: Table::new(hasher), entry_bytes: 0, deadlines: None };
         for field in fields {
             let value = match field.value {
                 Item::Int(n) => NewValue::Int(n),
@@ -46,7 +46,7 @@ impl Large {
 
     /// A copy, which is not filed.
     pub(super) fn copy(&self) -> Large {
-        let mut large = Large { table: Table::new(self.table.hasher()), deadlines: None };
+        let mut large = Large { table: Table::new(self.table.hasher()), entry_bytes: 0, deadlines: None };
         self.table.iter().for_each(|entry| large.insert(entry.clone_with_key(entry.key())));
         large
     }
@@ -54,6 +54,7 @@ impl Large {
     /// Puts in an entry whose name is new.
     fn insert(&mut self, entry: Entry) {
         let (hash, expire_at) = (self.table.hash(entry.key()), entry.expire_at());
+        self.entry_bytes += entry.bytes_allocated();
         self.table.insert_new(hash, entry);
         self.refile(hash, None, expire_at);
     }
@@ -115,6 +116,7 @@ impl Large {
         let hash = self.table.hash(name);
         match self.table.lookup(hash, name) {
             Lookup::Found(entry) => {
+                let before = entry.bytes_allocated();
                 entry.set_value(held(value));
                 let was = entry.expire_at();
                 let dead = was.is_some_and(|at| at <= now);
@@ -125,13 +127,15 @@ impl Large {
                 };
                 if was != will_be {
                     entry.set_expire(will_be);
-                    self.refile(hash, was, will_be);
                 }
+                self.entry_bytes = self.entry_bytes - before + entry.bytes_allocated();
+                self.refile(hash, was, will_be);
                 dead
             }
             Lookup::Vacant(vacant) => {
                 let expire_at = if let Expiry::At(at) = expiry { Some(at) } else { None };
-                vacant.insert(Entry::new(name, held(value), expire_at));
+                let entry = vacant.insert(Entry::new(name, held(value), expire_at));
+                self.entry_bytes += entry.bytes_allocated();
                 self.refile(hash, None, expire_at);
                 true
             }
@@ -143,7 +147,9 @@ impl Large {
         let Some(entry) = self.table.find_mut(hash, name) else { return false };
         let was = entry.expire_at();
         if was != expire_at {
+            let before = entry.bytes_allocated();
             entry.set_expire(expire_at);
+            self.entry_bytes = self.entry_bytes - before + entry.bytes_allocated();
             self.refile(hash, was, expire_at);
         }
         true
@@ -156,18 +162,20 @@ impl Large {
             return false;
         }
         let Some(entry) = self.table.remove(hash, name) else { return false };
+        self.entry_bytes -= entry.bytes_allocated();
         self.refile(hash, entry.expire_at(), None);
         true
     }
 
     pub(super) fn expire(&mut self, now: u64, max: usize, mut gone: impl FnMut(&[u8])) -> usize {
-        let Large { table, deadlines: Some(deadlines) } = self else { return 0 };
+        let Large { table, entry_bytes, deadlines: Some(deadlines) } = self else { return 0 };
         let mut removed = 0;
         while removed < max
             && let Some((at, hash)) = deadlines.order.first().copied().filter(|(at, _)| *at <= now)
         {
             deadlines.order.pop_first();
             while let Some(entry) = table.remove_by_hash(hash, |entry| entry.expire_at() == Some(at)) {
+                *entry_bytes -= entry.bytes_allocated();
                 gone(entry.key());
                 removed += 1;
             }
@@ -211,25 +219,16 @@ impl Large {
 
     /// Empties the table and hands out what was in it.
     pub(super) fn clear(&mut self) -> Leavings {
+        self.entry_bytes = 0;
         self.table.clear()
     }
 
-    /// Estimated from some of the entries where there are many.
+    /// Of the deadlines it is an estimate.
     pub(super) fn bytes_allocated(&self) -> usize {
-        let entries = if self.len() <= SAMPLE {
-            self.table.iter().map(Entry::bytes_allocated).sum()
-        } else {
-            let (mut seen, mut bytes) = (0, 0);
-            self.table.sample(0, SAMPLE, |entry| {
-                seen += 1;
-                bytes += entry.bytes_allocated();
-            });
-            (bytes as u128 * self.len() as u128 / seen.max(1) as u128) as usize
-        };
         let deadlines = self.deadlines.as_ref().map_or(0, |deadlines| {
             good_size(size_of::<Deadlines>()) + deadlines.order.len() * DEADLINE_BYTES
         });
-        good_size(size_of::<Large>()) + self.table.bytes() + entries + deadlines
+        good_size(size_of::<Large>()) + self.table.bytes() + self.entry_bytes + deadlines
     }
 }
 

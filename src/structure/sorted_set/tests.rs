@@ -85,7 +85,7 @@ fn member() -> impl Strategy<Value = Vec<u8>> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (member(), score()).prop_map(|(member, score)| Step::Insert(member, score)),
-        2 => (0..400u16, score(), -1..2i8).prop_map(|(n, from, by)| Step::Run(n, from, by)),
+        2 => (0..if cfg!(miri) { 150u16 } else { 400 }, score(), -1..2i8).prop_map(|(n, from, by)| Step::Run(n, from, by)),
         4 => any::<prop::sample::Index>().prop_map(Step::Remove),
         1 => (any::<prop::sample::Index>(), 0..300u16).prop_map(|(at, n)| Step::RemoveRanks(at, n)),
         2 => (any::<bool>(), 0..80u16).prop_map(|(min, n)| Step::Pop(min, n)),
@@ -145,11 +145,11 @@ fn run(set: &mut SortedSet, model: &mut Model, growth: &Growth<'_>, step: Step) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 3 } else { 96 }))]
 
     #[test]
     fn a_sorted_set_is_a_sorted_vector(
-        steps in prop::collection::vec(step(), 1..60),
+        steps in prop::collection::vec(step(), 1..if cfg!(miri) { 6 } else { 60 }),
         entries_max in prop::sample::select(vec![0usize, 4, 128, 1 << 20]),
         edges in prop::collection::vec((score(), member(), any::<bool>()), 1..6),
     ) {
@@ -237,6 +237,7 @@ fn a_small_value_in_the_entry() {
 
 /// Members that arrive in order fill the leaves; 100,000 of 16 bytes take about 52 bytes each.
 #[test]
+#[cfg_attr(miri, ignore = "takes hours there; the same code runs in the other tests")]
 fn an_element_of_a_large_set_takes_few_bytes() {
     let hasher = hasher();
     let growth = Growth { entries_max: 128, value_max: 64, hasher: &hasher };
@@ -257,6 +258,7 @@ fn an_element_of_a_large_set_takes_few_bytes() {
 
 /// A leaf that is full must not make a leaf of every element that comes before the next.
 #[test]
+#[cfg_attr(miri, ignore = "takes hours there; the same code runs in the other tests")]
 fn elements_that_arrive_in_reverse_after_a_full_leaf_share_leaves() {
     let hasher = hasher();
     let growth = Growth { entries_max: 0, value_max: 0, hasher: &hasher };
@@ -276,13 +278,14 @@ fn freeing_in_slices_ends_and_gives_everything_back() {
     let growth = Growth { entries_max: 0, value_max: 0, hasher: &hasher };
     let before = taken_by_this_thread();
     let mut set = SortedSet::new();
-    (0..5000).for_each(|i| set.insert(format!("{i}").as_bytes(), (i % 77) as f64, &growth));
+    let many = if cfg!(miri) { 300 } else { 5000 };
+    (0..many).for_each(|i| set.insert(format!("{i}").as_bytes(), (i % 77) as f64, &growth));
     let (mut slices, mut more) = (0, true);
     while more {
         more = set.free_some(100);
         slices += 1;
     }
-    assert!((50..130).contains(&slices), "{slices}");
+    assert!((many / 100..many / 38).contains(&slices), "{slices}");
     drop(set);
     assert_eq!(taken_by_this_thread(), before);
 }

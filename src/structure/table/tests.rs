@@ -253,11 +253,11 @@ fn run(steps: Vec<Step>) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 6 } else { 120 }, failure_persistence: None, ..ProptestConfig::default()
+        cases: if cfg!(miri) { 3 } else { 120 }, failure_persistence: None, ..ProptestConfig::default()
     })]
     #[test]
     fn a_table_built_at_once_is_one_like_any_other(
-        groups in prop::collection::vec((hash(), stride(), 1u32..if cfg!(miri) { 60 } else { 900 }), 0..4),
+        groups in prop::collection::vec((hash(), stride(), 1u32..if cfg!(miri) { 40 } else { 900 }), 0..4),
         shuffled: bool,
     ) {
         let mut pair = Pair::new();
@@ -292,7 +292,7 @@ proptest! {
 #[test]
 fn equal_hashes_do_not_blow_up_the_directory() {
     let mut pair = Pair::new();
-    let many = if cfg!(miri) { 460 } else { 3000 };
+    let many = if cfg!(miri) { 120 } else { 3000 };
     for n in 0..many {
         pair.set(0x1234_5678_9abc_def0, n, 0);
     }
@@ -308,7 +308,7 @@ fn equal_hashes_do_not_blow_up_the_directory() {
 #[test]
 fn growth_costs_few_bytes_per_key_and_an_emptied_table_none() {
     let mut table = Table::new(RandomState::with_seeds(1, 2, 3, 4));
-    let most = if cfg!(miri) { 2_000u64 } else { 200_000 };
+    let most = if cfg!(miri) { 400u64 } else { 200_000 };
     let (mut sum, mut looks) = (0.0, 0.0);
     for n in 0..most {
         let key = n.to_be_bytes();
