@@ -57,19 +57,23 @@ pub fn rounds(
 
 /// Writes `keys` new keys of 16 bytes with values of 32, in pipelines of `depth`.
 pub fn fill(server: &Server, keys: std::ops::Range<usize>, depth: usize) {
-    let mut client = server.client();
     let value = "v".repeat(32);
+    let first = keys.start;
+    fill_with(server, keys.len(), depth, |i, out| {
+        encode(out, &["SET", &format!("key:{:012}", first + i), &value]);
+    });
+}
+
+/// Sends `n` commands that `write` appends, in pipelines of `depth`.
+pub fn fill_with(server: &Server, n: usize, depth: usize, mut write: impl FnMut(usize, &mut Vec<u8>)) {
+    let mut client = server.client();
     let mut bytes = Vec::new();
-    let mut at = keys.start;
-    while at < keys.end {
+    for from in (0..n).step_by(depth) {
+        let to = n.min(from + depth);
         bytes.clear();
-        let n = depth.min(keys.end - at);
-        for i in at..at + n {
-            encode(&mut bytes, &["SET", &format!("key:{i:012}"), &value]);
-        }
+        (from..to).for_each(|i| write(i, &mut bytes));
         client.send(&bytes);
-        client.read_ok(n);
-        at += n;
+        client.read_ok(to - from);
     }
 }
 

@@ -18,6 +18,7 @@
 
 mod client;
 mod load;
+mod page;
 mod report;
 mod scenarios;
 mod server;
@@ -59,7 +60,7 @@ fn main() {
         .iter()
         .filter(|scenario| options.only.is_empty() || options.only.iter().any(|name| name == scenario.name))
         .collect();
-    let load_before = report::load_average();
+    let load_before = page::load_average();
     let mut results = Results::new();
     let names: Vec<String> = launches.iter().map(|launch| launch.name.clone()).collect();
     let mut versions = vec![String::new(); launches.len()];
@@ -68,7 +69,7 @@ fn main() {
     let text = report::markdown(&options, &names, &versions, &chosen, &results, load_before);
     println!("\n{text}");
     if options.write && options.only.is_empty() {
-        report::write(&text);
+        page::write("compare", &text);
     }
 }
 
@@ -132,7 +133,7 @@ fn keep(
 ) {
     for (launch, metrics) in launches.iter().zip(rounds) {
         let medians: BTreeMap<Metric, f64> =
-            metrics.iter().map(|(metric, values)| (*metric, report::median(values))).collect();
+            metrics.iter().map(|(metric, values)| (*metric, page::median(values))).collect();
         let shown: Vec<String> =
             medians.iter().map(|(metric, value)| format!("{}={value:.4}", metric.name())).collect();
         println!("{:12} {:14} {}", scenario.name, launch.name, shown.join("  "));

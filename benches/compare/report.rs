@@ -1,37 +1,9 @@
-//! Medians as a table in Markdown, and that table into `docs/performance.md`.
+//! Medians as a table in Markdown.
 
-use crate::scenarios::{Limit, Metric, Scenario};
+use crate::page::{figure, load_average, machine};
+use crate::scenarios::{Limit, Metric, Scenario, Table};
 use crate::{Options, Results};
 use std::fmt::Write;
-use std::path::Path;
-
-const FILE: &str = "docs/performance.md";
-const BEGIN: &str = "<!-- written by cargo bench --bench compare: begin -->";
-const END: &str = "<!-- written by cargo bench --bench compare: end -->";
-
-pub fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    match sorted.len() {
-        0 => f64::NAN,
-        n if n % 2 == 1 => sorted[n / 2],
-        n => (sorted[n / 2 - 1] + sorted[n / 2]) / 2.0,
-    }
-}
-
-pub fn load_average() -> String {
-    let line = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    line.split(' ').next().unwrap_or("?").to_string()
-}
-
-fn machine() -> String {
-    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model =
-        cpuinfo.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split(':').nth(1));
-    let cpus = std::thread::available_parallelism().map_or(0, |n| n.get());
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    format!("{cpus} × {}, Linux {}", model.unwrap_or("unknown CPU").trim(), kernel.trim())
-}
 
 pub fn markdown(
     options: &Options,
@@ -65,7 +37,7 @@ pub fn markdown(
     text.extend(names.iter().map(|name| format!(" {name} |")));
     let _ = writeln!(text, " limit, 1 shard | limit, 2 shards |");
     let _ = writeln!(text, "|---|{}---|---|", "---|".repeat(names.len()));
-    for scenario in chosen {
+    for scenario in chosen.iter().filter(|scenario| scenario.table == Table::General) {
         let Some(servers) = results.get(scenario.name) else { continue };
         let value = |at: usize| servers[at].get(&scenario.metric).copied().unwrap_or(f64::NAN);
         let reference = value(0);
@@ -83,8 +55,50 @@ pub fn markdown(
         text.push('\n');
     }
     text.push('\n');
+    types(&mut text, names, chosen, results);
     rates(&mut text, names, chosen, results);
     text
+}
+
+/// What a row of the data types may be, and their geometric mean.
+const TYPES_MAX: f64 = 1.0;
+const TYPES_MEAN_MAX: f64 = 0.85;
+
+/// The data types: ratios to the better of the peers.
+fn types(text: &mut String, names: &[String], chosen: &[&Scenario], results: &Results) {
+    let (peers, own) = (0..names.len() - 2, names.len() - 2);
+    if peers.is_empty() || !chosen.iter().any(|scenario| scenario.table == Table::Types) {
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "`redis-benchmark`'s tests of the data types, 50 connections, one key. \
+         µs of server CPU per operation; behind it the ratio to the better of {}.\n",
+        names[peers.clone()].join(" and ")
+    );
+    let _ = write!(text, "| |");
+    text.extend(names.iter().map(|name| format!(" {name} |")));
+    let _ = writeln!(text, " limit, 1 shard |\n|---|{}---|", "---|".repeat(names.len()));
+    let mut logs = vec![0.0; names.len()];
+    let mut rows = 0.0;
+    for scenario in chosen.iter().filter(|scenario| scenario.table == Table::Types) {
+        let Some(servers) = results.get(scenario.name) else { continue };
+        let value = |at: usize| servers[at].get(&scenario.metric).copied().unwrap_or(f64::NAN);
+        let better = peers.clone().map(value).fold(f64::INFINITY, f64::min);
+        let _ = write!(text, "| {} |", scenario.title);
+        for (at, log) in logs.iter_mut().enumerate() {
+            *log += (value(at) / better).ln();
+            let _ = write!(text, " {} ({:.2}) |", figure(value(at)), value(at) / better);
+        }
+        rows += 1.0;
+        let limit = Limit { must: TYPES_MAX, aim: TYPES_MEAN_MAX, relative: true };
+        let _ = writeln!(text, " {} |", verdict(Some(limit), value(own), better));
+    }
+    let means: Vec<f64> = logs.iter().map(|log| (log / rows).exp()).collect();
+    let _ = write!(text, "| geometric mean of the ratios |");
+    text.extend(means.iter().map(|mean| format!(" {mean:.2} |")));
+    let word = if means[own] <= TYPES_MEAN_MAX { "met" } else { "**missed**" };
+    let _ = writeln!(text, " ≤ {TYPES_MEAN_MAX} ×: {word} |\n");
 }
 
 /// What the load generator saw beside it: operations per second and waiting times.
@@ -130,24 +144,4 @@ fn verdict(limit: Option<Limit>, value: f64, reference: f64) -> String {
     };
     let times = if limit.relative { " ×" } else { "" };
     format!("≤ {}{times}, aim {}{times}: {word}", limit.must, limit.aim)
-}
-
-fn figure(value: f64) -> String {
-    match value.abs() {
-        v if v >= 10.0 => format!("{value:.1}"),
-        v if v >= 1.0 => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
-    }
-}
-
-/// Replaces what stands between the marks.
-pub fn write(text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
-    let page = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{FILE}: {error}"));
-    let (Some(begin), Some(end)) = (page.find(BEGIN), page.find(END)) else {
-        return eprintln!("{FILE} has no place for the table: nothing written");
-    };
-    let page = format!("{}\n\n{text}\n{}", &page[..begin + BEGIN.len()], &page[end..]);
-    std::fs::write(&path, page).unwrap_or_else(|error| panic!("{FILE}: {error}"));
-    println!("{FILE} has the table now");
 }

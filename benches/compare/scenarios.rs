@@ -48,7 +48,17 @@ pub struct Limit {
     pub relative: bool,
 }
 
+/// Which table a scenario stands in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// Strings, transactions, the server as a whole: each row with promises of its own.
+    General,
+    /// The data types: each row at most the better of the peers, and less on the whole.
+    Types,
+}
+
 pub struct Scenario {
+    pub table: Table,
     pub name: &'static str,
     pub title: &'static str,
     pub metric: Metric,
@@ -71,13 +81,34 @@ const fn at_most(must: f64, aim: f64) -> Option<Limit> {
 macro_rules! shape {
     ($name:literal, $title:literal, $test:literal, $depth:literal, $ops:literal, $limits:expr) => {
         Scenario {
+            table: Table::General,
             name: $name,
             title: $title,
             metric: Metric::Cpu,
             limits: $limits,
             alone: false,
             rounds_alone: 0,
-            run: |server, options| benchmark(server, options, $test, $depth, 50, $ops),
+            run: |server, options| benchmark(server, options, &["-t", $test], $depth, 50, $ops),
+        }
+    };
+}
+
+/// A test of `redis-benchmark` on one key of some type, at both depths. What is prepared is so before every run.
+macro_rules! on_type {
+    ($name:literal, $title:literal, $words:expr, $depth:literal, $ops:literal, $prepare:expr) => {
+        Scenario {
+            table: Table::Types,
+            name: $name,
+            title: $title,
+            metric: Metric::Cpu,
+            limits: [None, None],
+            alone: false,
+            rounds_alone: 0,
+            run: |server, options| {
+                let prepare: fn(&Server, usize) = $prepare;
+                prepare(server, scaled($ops, options));
+                benchmark(server, options, $words, $depth, 50, $ops)
+            },
         }
     };
 }
@@ -85,6 +116,9 @@ macro_rules! shape {
 const P1: [Option<Limit>; 2] = [times(1.0, 0.85), times(1.3, 1.05)];
 const P16: [Option<Limit>; 2] = [times(0.85, 0.65), times(1.35, 1.0)];
 const P50: [Option<Limit>; 2] = [times(0.75, 0.5), times(1.1, 0.7)];
+
+/// The test itself would fill the list first, and that would count.
+const LRANGE: &[&str] = &["LRANGE", "mylist", "0", "99"];
 
 pub const SCENARIOS: &[Scenario] = &[
     shape!("set-1", "SET, 50 connections, no pipeline", "set", 1, 150_000, P1),
@@ -94,15 +128,17 @@ pub const SCENARIOS: &[Scenario] = &[
     shape!("set-50", "SET, pipelines of 50", "set", 50, 3_000_000, P50),
     shape!("get-50", "GET, pipelines of 50", "get", 50, 3_000_000, P50),
     Scenario {
+        table: Table::General,
         name: "one",
         title: "GET, one connection: median latency, ms",
         metric: Metric::P50,
         limits: [times(1.1, 0.9), times(1.1, 0.9)],
         alone: false,
         rounds_alone: 0,
-        run: |server, options| benchmark(server, options, "get", 1, 1, 40_000),
+        run: |server, options| benchmark(server, options, &["-t", "get"], 1, 1, 40_000),
     },
     Scenario {
+        table: Table::General,
         name: "exec-4",
         title: "MULTI, 4 SETs on random keys, EXEC",
         metric: Metric::Cpu,
@@ -121,6 +157,7 @@ pub const SCENARIOS: &[Scenario] = &[
         },
     },
     Scenario {
+        table: Table::General,
         name: "mset-10",
         title: "MSET of 10 random keys",
         metric: Metric::Cpu,
@@ -140,6 +177,7 @@ pub const SCENARIOS: &[Scenario] = &[
         },
     },
     Scenario {
+        table: Table::General,
         name: "mget-10",
         title: "MGET of 10 random keys",
         metric: Metric::Cpu,
@@ -158,6 +196,7 @@ pub const SCENARIOS: &[Scenario] = &[
         },
     },
     Scenario {
+        table: Table::General,
         name: "idle",
         title: "idle server, one connection: % of a core",
         metric: Metric::Share,
@@ -174,7 +213,26 @@ pub const SCENARIOS: &[Scenario] = &[
             vec![(Metric::Share, (server.cpu_micros() - before) / 1e6 / seconds * 100.0)]
         },
     },
+    on_type!("lpush-1", "LPUSH, no pipeline", &["-t", "lpush"], 1, 100_000, forget),
+    on_type!("lpush-16", "LPUSH, pipelines of 16", &["-t", "lpush"], 16, 800_000, forget),
+    on_type!("rpop-1", "RPOP, no pipeline", &["-t", "rpop"], 1, 100_000, long_list),
+    on_type!("rpop-16", "RPOP, pipelines of 16", &["-t", "rpop"], 16, 800_000, long_list),
+    on_type!("sadd-1", "SADD, no pipeline", &["-t", "sadd"], 1, 100_000, nothing),
+    on_type!("sadd-16", "SADD, pipelines of 16", &["-t", "sadd"], 16, 800_000, nothing),
+    on_type!("hset-1", "HSET, no pipeline", &["-t", "hset"], 1, 100_000, nothing),
+    on_type!("hset-16", "HSET, pipelines of 16", &["-t", "hset"], 16, 800_000, nothing),
+    on_type!("zadd-1", "ZADD, no pipeline", &["-t", "zadd"], 1, 100_000, nothing),
+    on_type!("zadd-16", "ZADD, pipelines of 16", &["-t", "zadd"], 16, 800_000, nothing),
+    on_type!("zpopmin-1", "ZPOPMIN, no pipeline", &["-t", "zpopmin"], 1, 100_000, long_zset),
+    on_type!("zpopmin-16", "ZPOPMIN, pipelines of 16", &["-t", "zpopmin"], 16, 800_000, long_zset),
+    on_type!("lrange-1", "LRANGE of 100, no pipeline", LRANGE, 1, 50_000, short_list),
+    on_type!("lrange-16", "LRANGE of 100, pipelines of 16", LRANGE, 16, 200_000, short_list),
+    on_type!("xadd-1", "XADD, no pipeline", &["-t", "xadd"], 1, 100_000, forget),
+    on_type!("xadd-16", "XADD, pipelines of 16", &["-t", "xadd"], 16, 800_000, forget),
+    on_type!("mset-1", "MSET of 10, no pipeline", &["-t", "mset"], 1, 60_000, forget),
+    on_type!("mset-16", "MSET of 10, pipelines of 16", &["-t", "mset"], 16, 150_000, forget),
     Scenario {
+        table: Table::General,
         name: "memory",
         title: "bytes of RSS per key, 1 M keys of 16 bytes with values of 32",
         metric: Metric::Bytes,
@@ -191,6 +249,7 @@ pub const SCENARIOS: &[Scenario] = &[
         },
     },
     Scenario {
+        table: Table::General,
         name: "growth",
         title: "growth to 10 M keys: longest wait of a second client, ms",
         metric: Metric::Stall,
@@ -206,6 +265,37 @@ pub const SCENARIOS: &[Scenario] = &[
     },
 ];
 
+fn scaled(ops: usize, options: &Options) -> usize {
+    ((ops as f64 * options.scale) as usize).max(1000)
+}
+
+/// Forgets the keys of `redis-benchmark`.
+fn forget(server: &Server, _: usize) {
+    server.client().call(&["DEL", "mylist", "myset", "myhash", "myzset", "mystream"]);
+}
+
+fn nothing(_: &Server, _: usize) {}
+
+/// A list of so many elements, and of nothing else.
+fn long_list(server: &Server, len: usize) {
+    forget(server, 0);
+    load::fill_with(server, len, 1000, |_, out| encode(out, &["LPUSH", "mylist", &"v".repeat(32)]));
+}
+
+fn short_list(server: &Server, _: usize) {
+    long_list(server, 100);
+}
+
+/// A sorted set of so many members with random scores.
+fn long_zset(server: &Server, len: usize) {
+    forget(server, 0);
+    let mut choice = load::Choice::new(0x51ed_270b);
+    load::fill_with(server, len, 1000, |i, out| {
+        let (score, member) = (choice.below(1_000_000).to_string(), format!("element:{i:012}"));
+        encode(out, &["ZADD", "myzset", &score, &member]);
+    });
+}
+
 fn own(
     server: &Server,
     options: &Options,
@@ -219,12 +309,12 @@ fn own(
 fn benchmark(
     server: &Server,
     options: &Options,
-    test: &str,
+    test: &[&str],
     depth: usize,
     connections: usize,
     ops: usize,
 ) -> Vec<(Metric, f64)> {
-    let ops = ((ops as f64 * options.scale) as usize).max(1000);
+    let ops = scaled(ops, options);
     let port = server.port.to_string();
     let numbers = [connections, ops, depth].map(|n| n.to_string());
     let words = [
@@ -236,8 +326,6 @@ fn benchmark(
         &numbers[1],
         "-P",
         &numbers[2],
-        "-t",
-        test,
         "-r",
         "100000",
         "-d",
@@ -252,7 +340,7 @@ fn benchmark(
         }
         None => Command::new(&options.benchmark),
     };
-    command.args(words);
+    command.args(words).args(test);
     // The program sometimes ends without its row (a client of its own timed out): then once more.
     let (cpu, fields) = (0..3)
         .find_map(|_| {

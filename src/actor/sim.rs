@@ -33,7 +33,7 @@ use crate::keyspace::{Keyspace, Placement};
 use crate::resp::Args;
 use crate::session::{Control, Facts, Fate, Node, Peer};
 use crate::shard::Engine;
-use crate::structure::{Item, Object};
+use crate::structure::{Collection, List, Object};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -388,10 +388,9 @@ impl World {
 
 /// A collection as text, however it is encoded.
 fn elements(object: &Object) -> String {
-    let text = |item: Item<'_>| String::from_utf8_lossy(&item.to_vec()).into_owned();
-    match object {
-        Object::List(list) => list.iter().map(text).collect::<Vec<_>>().join(" "),
-        other => format!("{other:?}"),
+    match List::of(object) {
+        Some(list) => String::from_utf8_lossy(&list.to_vecs().join(&b' ')).into_owned(),
+        None => format!("{object:?}"),
     }
 }
 

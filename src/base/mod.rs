@@ -4,6 +4,7 @@
 pub mod canary;
 pub mod glob;
 pub mod limits;
+pub mod lzf;
 pub mod num;
 pub mod partial_sort;
 pub mod quote;

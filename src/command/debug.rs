@@ -13,7 +13,8 @@ use super::{hash, list, set, sorted_set, stream};
 use crate::base::{glob, num::parse_i64};
 use crate::keyspace::{Keys, Ttl};
 use crate::resp::{Args, Reply};
-use crate::structure::{Entry, NewValue, Object, Value};
+use crate::structure::object::View;
+use crate::structure::{Collection, Entry, List, NewValue, Object, Value};
 use sha1::{Digest as _, Sha1};
 use std::fmt::Write as _;
 
@@ -68,22 +69,22 @@ fn mix_value(digest: &mut Digest, entry: &Entry) {
 }
 
 fn mix_object(digest: &mut Digest, object: &Object) {
-    let kind = match object {
-        Object::Bytes(_) => TYPE_STRING,
-        Object::List(_) => TYPE_LIST,
-        Object::Set(_) => TYPE_SET,
-        Object::SortedSet(_) => TYPE_ZSET,
-        Object::Hash(_) => TYPE_HASH,
-        Object::Stream(_) => TYPE_STREAM,
+    let kind = match object.view() {
+        View::Bytes(_) => TYPE_STRING,
+        View::List(_) => TYPE_LIST,
+        View::Set(_) => TYPE_SET,
+        View::SortedSet(_) => TYPE_ZSET,
+        View::Hash(_) => TYPE_HASH,
+        View::Stream(_) => TYPE_STREAM,
     };
     mix(digest, &kind.to_be_bytes());
-    match object {
-        Object::Bytes(bytes) => mix(digest, bytes),
-        Object::List(list) => list::mix_digest(list, digest),
-        Object::Set(set) => set::mix_digest(set, digest),
-        Object::SortedSet(set) => sorted_set::mix_digest(set, digest),
-        Object::Hash(hash) => hash::mix_digest(hash, digest),
-        Object::Stream(stream) => stream::mix_digest(stream, digest),
+    match object.view() {
+        View::Bytes(bytes) => mix(digest, bytes),
+        View::List(list) => list::mix_digest(list, digest),
+        View::Set(set) => set::mix_digest(set, digest),
+        View::SortedSet(set) => sorted_set::mix_digest(set, digest),
+        View::Hash(hash) => hash::mix_digest(hash, digest),
+        View::Stream(stream) => stream::mix_digest(stream, digest),
     }
 }
 
@@ -162,12 +163,15 @@ pub fn object(exec: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
         Value::Bytes(bytes) => (string_encoding(entry, bytes), rdb_string_length(bytes)),
         Value::Object(object) => (shown_encoding(object), serialized_length(object)),
     };
-    let line = format!(
+    let mut line = format!(
         "Value at:{entry:p} refcount:1 encoding:{encoding} serializedlength:{length} lru:{} \
          lru_seconds_idle:{}",
         entry.lru(),
         clock.wrapping_sub(entry.lru()) & 0xff_ffff,
     );
+    if let Some(list) = entry.object().and_then(List::of) {
+        line.push_str(&list::debug_fields(list, exec.settings));
+    }
     exec.reply.simple(&line);
     Ok(())
 }
@@ -190,13 +194,13 @@ pub(super) fn rdb_string_length(bytes: &[u8]) -> usize {
 }
 
 fn serialized_length(object: &Object) -> usize {
-    match object {
-        Object::Bytes(bytes) => rdb_string_length(bytes),
-        Object::List(list) => list::serialized_length(list),
-        Object::Set(set) => set::serialized_length(set),
-        Object::SortedSet(set) => sorted_set::serialized_length(set),
-        Object::Hash(hash) => hash::serialized_length(hash),
-        Object::Stream(stream) => stream::serialized_length(stream),
+    match object.view() {
+        View::Bytes(bytes) => rdb_string_length(bytes),
+        View::List(list) => list::serialized_length(list),
+        View::Set(set) => set::serialized_length(set),
+        View::SortedSet(set) => sorted_set::serialized_length(set),
+        View::Hash(hash) => hash::serialized_length(hash),
+        View::Stream(stream) => stream::serialized_length(stream),
     }
 }
 

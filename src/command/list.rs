@@ -49,6 +49,7 @@ pub fn set_packed_threshold(size: &[u8]) -> Result<(), Error> {
 #[inline]
 pub(in crate::command) fn limits(settings: &Settings) -> Limits {
     Limits::new(settings.list_max_listpack_size, PACKED_THRESHOLD.load(Relaxed))
+        .compressing(settings.list_compress_depth)
 }
 
 /// LEFT or RIGHT, in any case.
@@ -104,14 +105,26 @@ fn write_item(reply: &mut Reply<'_>, item: Item<'_>) {
 
 /// Mixes the elements into DEBUG DIGEST.
 pub(super) fn mix_digest(list: &List, digest: &mut Digest) {
-    list.iter().for_each(|item| mix(digest, item.text(&mut itoa::Buffer::new())));
+    list.each(0, usize::MAX, Side::Right, |item| mix(digest, item.text(&mut itoa::Buffer::new())));
+}
+
+/// What DEBUG OBJECT says of a list beyond what it says of every value.
+pub(super) fn debug_fields(list: &List, settings: &Settings) -> String {
+    let nodes = list.nodes();
+    format!(
+        " ql_nodes:{nodes} ql_avg_node:{:.2} ql_listpack_max:{} ql_compressed:{} ql_uncompressed_size:{}",
+        list.len() as f64 / nodes as f64,
+        settings.list_max_listpack_size,
+        (settings.list_compress_depth != 0) as u8,
+        list.node_bytes().sum::<usize>(),
+    )
 }
 
 /// Bytes in an RDB file, uncompressed (DEBUG OBJECT): as a quicklist, whose nodes are strings that hold a
 /// listpack each, behind the number that says so.
 pub(super) fn serialized_length(list: &List) -> usize {
     let node = |bytes: usize| 1 + rdb_length_length(bytes) + bytes;
-    rdb_length_length(list.packs().len()) + list.packs().map(|pack| node(pack.bytes())).sum::<usize>()
+    rdb_length_length(list.nodes()) + list.node_bytes().map(node).sum::<usize>()
 }
 
 pub const COMMANDS: &[CommandSpec] = &[

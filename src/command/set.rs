@@ -14,14 +14,11 @@ use super::{CommandSpec, Error, Exec};
 use crate::keyspace::{Keys, WrongType};
 use crate::resp::Reply;
 use crate::structure::set::Limits;
-use crate::structure::{Collection, Entry, Item, Object, Set, Value};
+use crate::structure::{Collection, Entry, Item, Set};
 
 /// The set an entry holds.
 fn set_of(entry: &Entry) -> Result<&Set, WrongType> {
-    match entry.value() {
-        Value::Object(Object::Set(set)) => Ok(set),
-        _ => Err(WrongType),
-    }
+    entry.object().and_then(Set::of).ok_or(WrongType)
 }
 
 /// The same to change it.
@@ -74,10 +71,9 @@ pub(super) fn mix_digest(set: &Set, digest: &mut Digest) {
 /// Bytes in an RDB file, uncompressed (DEBUG OBJECT).
 pub(super) fn serialized_length(set: &Set) -> usize {
     let as_string = |bytes: usize| rdb_length_length(bytes) + bytes;
-    match set {
-        Set::Ints(ints) => as_string(ints.bytes()),
-        Set::Pack(pack) => as_string(pack.bytes()),
-        _ => {
+    match set.compact_bytes() {
+        Some(bytes) => as_string(bytes),
+        None => {
             let mut digits = itoa::Buffer::new();
             let members = set.iter().map(|member| rdb_string_length(member.text(&mut digits)));
             rdb_length_length(set.len()) + members.sum::<usize>()

@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! word   [16 bits of hash, kept for the table][48 bits of address]         8 bytes, never null
-//! block  [lru 24 | flags 8 | key_len 16 | val_len 11 + slack 5]            8 bytes
+//! block  [flags 8 | lru 24 | key_len 16 | val_len 11 + slack 5]            8 bytes
 //!        [expire_at u64][wheel u32]                                       12 bytes, only with a TTL
 //!        [key_len u64]                                    8 bytes, only when the key exceeds 65535
 //!        [key][value: bytes, an int of 4 or 8 bytes, or, aligned to 8, an Object][slack]
+//!
+//! bare   [flags 8 | key_len 8][key]                a key and nothing else: a member of a set
 //! ```
 //!
 //! A 16-byte key with a 32-byte value takes 56 bytes, also from the allocator. Slack counts in steps
@@ -21,8 +23,10 @@
 
 use super::Object;
 use super::heap::good_size;
+use super::object::View;
 use super::prefetch::prefetch;
-use block::{ADDRESS, GRAIN, HEADER, Header, Kind, LRU_MASK, MARK_SHIFT, SHORT_KEY_MAX, Staged};
+use block::{ADDRESS, BARE_KEY_MAX, GRAIN, HEADER, Header, Kind, MARK_SHIFT, SHORT_KEY_MAX, Staged};
+use block::{LRU_MASK, LRU_SHIFT};
 use block::{allocate, layout, place, round_up, stage, suits};
 use std::alloc::dealloc;
 use std::mem::ManuallyDrop;
@@ -66,7 +70,7 @@ const _: () = {
     const fn assert_send<T: Send>() {}
     assert_send::<Object>();
     assert!(size_of::<Option<Entry>>() == 8 && size_of::<usize>() == 8);
-    assert!(size_of::<Object>() <= 24 && align_of::<Object>() == GRAIN);
+    assert!(size_of::<Object>() == 8 && align_of::<Object>() == GRAIN);
 };
 
 mod block;
@@ -101,6 +105,32 @@ impl Entry {
         }
     }
 
+    /// A key with an empty value and no expiry, in as little as that takes. It has no access clock. It becomes
+    /// as any other when it is given more.
+    pub fn bare(key: &[u8]) -> Entry {
+        if key.len() > BARE_KEY_MAX {
+            return Entry::new(key, NewValue::Bytes(b""), None);
+        }
+        let (block, head) =
+            (block::allocate_exactly(Header::bare_size(key.len())), Header::bare_head(key.len()));
+        // SAFETY: the block holds the head and the key behind it, and a whole word, which is read as one.
+        unsafe {
+            block.cast::<u64>().write(0);
+            ptr::copy_nonoverlapping(head.as_ptr(), block, head.len());
+            ptr::copy_nonoverlapping(key.as_ptr(), block.add(head.len()), key.len());
+            Entry(NonNull::new_unchecked(block))
+        }
+    }
+
+    /// Gives a bare entry all parts. For whatever is about to change more than the block of one can hold.
+    fn dress(&mut self) {
+        if self.header().has(Header::BARE) {
+            let mut full = Entry::new(self.key(), NewValue::Bytes(b""), None);
+            full.set_mark(self.mark());
+            *self = full;
+        }
+    }
+
     #[inline(always)]
     fn block(&self) -> *mut u8 {
         self.0.as_ptr().map_addr(|address| address & ADDRESS)
@@ -118,19 +148,25 @@ impl Entry {
         unsafe { self.block().cast::<u64>().write(header.0) };
     }
 
+    /// Where the key begins, and how long it is.
     #[inline(always)]
-    fn key_len(&self, header: Header) -> usize {
-        if header.has(Header::LONG_KEY) {
-            // SAFETY: a long key is preceded by its length.
-            unsafe { self.block().add(header.key_at() - 8).cast::<u64>().read_unaligned() as usize }
+    fn key_span(&self, header: Header) -> (usize, usize) {
+        // One branch for what is rare in a keyspace.
+        if header.0 & (Header::LONG_KEY | Header::BARE) == 0 {
+            (header.full_key_at(), header.key_len_short())
+        } else if header.has(Header::BARE) {
+            (header.key_at(), header.bare_len())
         } else {
-            header.key_len_short()
+            let at = header.full_key_at();
+            // SAFETY: a long key is preceded by its length.
+            (at, unsafe { self.block().add(at - 8).cast::<u64>().read_unaligned() as usize })
         }
     }
 
     #[inline(always)]
     fn key_end(&self, header: Header) -> usize {
-        header.key_at() + self.key_len(header)
+        let (at, len) = self.key_span(header);
+        at + len
     }
 
     #[inline(always)]
@@ -139,6 +175,9 @@ impl Entry {
     }
 
     fn capacity(&self, header: Header) -> usize {
+        if header.has(Header::BARE) {
+            return Header::bare_size(header.bare_len());
+        }
         round_up(self.value_at(header) + header.val_len()) + header.slack() * GRAIN
     }
 
@@ -197,9 +236,9 @@ impl Entry {
 
     #[inline(always)]
     pub fn key(&self) -> &[u8] {
-        let header = self.header();
+        let (at, len) = self.key_span(self.header());
         // SAFETY: the key's bytes are initialised and live as long as the block, which `&self` holds.
-        unsafe { std::slice::from_raw_parts(self.block().add(header.key_at()), self.key_len(header)) }
+        unsafe { std::slice::from_raw_parts(self.block().add(at), len) }
     }
 
     #[inline(always)]
@@ -208,10 +247,14 @@ impl Entry {
         match header.kind() {
             Kind::Bytes => Value::Bytes(self.inline_bytes(header)),
             Kind::Int => Value::Int(self.int(header)),
-            Kind::Object => match self.object_ref(header) {
-                Object::Bytes(bytes) => Value::Bytes(bytes),
-                collection => Value::Object(collection),
-            },
+            Kind::Object => {
+                let object = self.object_ref(header);
+                match object.view() {
+                    View::Bytes(bytes) => Value::Bytes(bytes),
+                    _ => Value::Object(object),
+                }
+            }
+            Kind::Bare => Value::Bytes(b""),
         }
     }
 
@@ -283,13 +326,16 @@ impl Entry {
     /// The access clock or the LFU counter, 24 bits.
     #[inline(always)]
     pub fn lru(&self) -> u32 {
-        (self.header().0 & LRU_MASK) as u32
+        let header = self.header();
+        if header.has(Header::BARE) { 0 } else { ((header.0 & LRU_MASK) >> LRU_SHIFT) as u32 }
     }
 
     #[inline(always)]
     pub fn touch(&mut self, clock: u32) {
-        let header = self.header().0 & !LRU_MASK | clock as u64 & LRU_MASK;
-        self.set_header(Header(header));
+        let header = self.header();
+        if !header.has(Header::BARE) {
+            self.set_header(Header(header.0 & !LRU_MASK | (clock as u64) << LRU_SHIFT & LRU_MASK));
+        }
     }
 
     /// When the key expires, in ms.
@@ -340,6 +386,7 @@ impl Entry {
 
     /// Writes a value, in a block with room for `wanted` more bytes if it needs a new one.
     fn put(&mut self, staged: Staged<'_>, flags: u64, wanted: usize) {
+        self.dress();
         let header = self.header();
         let key_end = self.key_end(header);
         let (value_at, val_len) = (staged.place(key_end), staged.width());
@@ -407,13 +454,14 @@ impl Entry {
     /// again as room, one that outgrows the entry moves behind a box.
     fn splice(&mut self, offset: usize, bytes: &[u8]) -> usize {
         let end = offset.checked_add(bytes.len()).expect("a string's length");
-        if let Some(Object::Bytes(string)) = self.object_mut() {
+        if let Some(string) = self.object_mut().and_then(Object::bytes_mut) {
             write_range(string, offset, bytes);
             let len = string.len();
             let header = self.header();
             self.set_header(Header(header.0 | Header::RAW));
             return len;
         }
+        self.dress();
         let header = self.header();
         let old_len = header.val_len();
         let new_len = end.max(old_len);
@@ -423,7 +471,7 @@ impl Entry {
             let mut string = Vec::with_capacity(new_len.saturating_add(new_len / 2));
             string.extend_from_slice(self.inline_bytes(header));
             write_range(&mut string, offset, bytes);
-            self.put(Staged::Object(Object::Bytes(Box::new(string))), Header::RAW, 0);
+            self.put(Staged::Object(Object::of_bytes(string)), Header::RAW, 0);
         } else if round_up(needed) > capacity {
             let mut scratch = [0; INLINE_MAX];
             scratch[..old_len].copy_from_slice(self.inline_bytes(header));
@@ -456,6 +504,7 @@ impl Entry {
 
     /// Moves to a block with another key or with or without room for an expiry.
     fn relayout(&mut self, key: Option<&[u8]>, expire: Option<u64>) {
+        self.dress();
         let header = self.header();
         let handle = self.wheel_handle().unwrap_or(NO_WHEEL_HANDLE);
         let (value_at, val_len) = (self.value_at(header), header.val_len());
@@ -504,7 +553,8 @@ impl Entry {
             (None, Value::Object(_)) => unreachable!("an object that is none"),
         };
         let mut copy = Entry::new(key, value, self.expire_at());
-        let kept = self.header().0 & (LRU_MASK | Header::RAW);
+        let header = self.header();
+        let kept = if header.has(Header::BARE) { 0 } else { header.0 & (LRU_MASK | Header::RAW) };
         copy.set_header(Header(copy.header().0 | kept));
         copy
     }

@@ -22,27 +22,38 @@ mod tests;
 
 use super::listpack::Item;
 use super::object::{Collection, in_object};
-use super::table::Leavings;
+use super::word::{HashLarge, HashLeavings, HashPairs, HashTriples, Word, views};
 use crate::base::random::Random;
 use ahash::RandomState;
-use large::Large;
-use pack::{Pairs, Triples};
+pub(super) use large::Large;
+pub(super) use pack::Pairs;
+use pack::Triples;
 
 /// No handle.
 const NOT_FILED: u32 = u32::MAX;
 
-/// See the module. Sixteen bytes.
-pub struct Hash(Form);
+/// See the module.
+#[repr(transparent)]
+pub struct Hash(Word);
 
-enum Form {
-    Pairs(Pairs),
-    Triples {
-        fields: Triples,
-        filed: u32,
-    },
-    Large(Box<Large>),
-    /// Being freed in slices.
-    Leavings(Box<Leavings>),
+views!(Hash {
+    Pairs = HashPairs,
+    Triples = HashTriples,
+    Large = HashLarge,
+    // Being freed in slices.
+    Leavings = HashLeavings,
+});
+
+/// A listpack of fields with deadlines, and under which handle the nearest is filed.
+pub struct Dated {
+    fields: Triples,
+    filed: u32,
+}
+
+impl Dated {
+    fn of(fields: Triples) -> Dated {
+        Dated { fields, filed: NOT_FILED }
+    }
 }
 
 /// Up to when a hash is a listpack, and what its table hashes with once it is none.
@@ -85,9 +96,13 @@ impl Default for Hash {
 }
 
 impl Hash {
+    fn of_pairs(fields: Pairs) -> Hash {
+        Hash(Word::new::<HashPairs>(fields))
+    }
+
     /// An empty hash allocates nothing.
     pub fn new() -> Hash {
-        Hash(Form::Pairs(Pairs::default()))
+        Hash::of_pairs(Pairs::default())
     }
 
     /// Fields that have not expired.
@@ -97,21 +112,21 @@ impl Hash {
 
     /// Fields that have expired and are still there.
     fn expired(&self, now: u64) -> usize {
-        match &self.0 {
-            Form::Pairs(_) | Form::Leavings(_) => 0,
-            Form::Triples { fields, .. } => fields.expired(now),
-            Form::Large(large) => large.expired(now),
+        match self.view() {
+            View::Pairs(_) | View::Leavings(_) => 0,
+            View::Triples(Dated { fields, .. }) => fields.expired(now),
+            View::Large(large) => large.expired(now),
         }
     }
 
     /// The field of this name, unless it has expired.
     #[inline]
     pub fn find(&self, name: &[u8], now: u64) -> Option<Field<'_>> {
-        let field = match &self.0 {
-            Form::Pairs(fields) => fields.find(name)?,
-            Form::Triples { fields, .. } => fields.find(name)?,
-            Form::Large(large) => large.find(name)?,
-            Form::Leavings(_) => return None,
+        let field = match self.view() {
+            View::Pairs(fields) => fields.find(name)?,
+            View::Triples(Dated { fields, .. }) => fields.find(name)?,
+            View::Large(large) => large.find(name)?,
+            View::Leavings(_) => return None,
         };
         field.is_live(now).then_some(field)
     }
@@ -123,11 +138,11 @@ impl Hash {
                 visit(field);
             }
         };
-        match &self.0 {
-            Form::Pairs(fields) => fields.iter().for_each(visit),
-            Form::Triples { fields, .. } => fields.iter().for_each(visit),
-            Form::Large(large) => large.iter().for_each(visit),
-            Form::Leavings(_) => {}
+        match self.view() {
+            View::Pairs(fields) => fields.iter().for_each(visit),
+            View::Triples(Dated { fields, .. }) => fields.iter().for_each(visit),
+            View::Large(large) => large.iter().for_each(visit),
+            View::Leavings(_) => {}
         }
     }
 
@@ -136,7 +151,7 @@ impl Hash {
     /// twice (see `Table::scan`); but a hash that is a listpack is visited whole at once, so when it
     /// becomes a table between two calls its fields may come again.
     pub fn scan(&self, cursor: u64, count: usize, now: u64, mut visit: impl FnMut(Field<'_>)) -> u64 {
-        if let Form::Large(large) = &self.0 {
+        if let View::Large(large) = self.view() {
             return large.scan(cursor, count, |field| {
                 if field.is_live(now) {
                     visit(field);
@@ -149,14 +164,14 @@ impl Hash {
 
     /// A random field that has not expired, each as likely as any other.
     pub fn random(&self, random: &mut Random, now: u64) -> Option<Field<'_>> {
-        match &self.0 {
-            Form::Pairs(fields) => fields.nth(random.below(fields.len())),
-            Form::Triples { fields, .. } => {
+        match self.view() {
+            View::Pairs(fields) => fields.nth(random.below(fields.len())),
+            View::Triples(Dated { fields, .. }) => {
                 let expired = fields.expired(now);
                 fields.nth(expired + random.below(fields.len() - expired))
             }
-            Form::Large(large) => large.random(random, now),
-            Form::Leavings(_) => None,
+            View::Large(large) => large.random(random, now),
+            View::Leavings(_) => None,
         }
     }
 
@@ -177,16 +192,16 @@ impl Hash {
     /// Gives a field a value; whether there was none of this name (to be seen).
     pub fn set(&mut self, name: &[u8], value: &[u8], expiry: Expiry, now: u64, limits: &Limits) -> bool {
         self.make_room([name.len(), value.len()].into_iter(), limits);
-        if matches!((expiry, &self.0), (Expiry::At(_), Form::Pairs(_))) {
+        if matches!((expiry, self.view()), (Expiry::At(_), View::Pairs(_))) {
             self.become_triples();
         }
-        let (made, len) = match &mut self.0 {
-            Form::Pairs(fields) => (fields.set(name, value), fields.len()),
-            Form::Triples { fields, .. } => (fields.set(name, value, expiry, now), fields.len()),
-            Form::Large(large) => return large.set(name, value, expiry, now),
-            Form::Leavings(_) => return false,
+        let (made, len) = match self.view_mut() {
+            ViewMut::Pairs(fields) => (fields.set(name, value), fields.len()),
+            ViewMut::Triples(Dated { fields, .. }) => (fields.set(name, value, expiry, now), fields.len()),
+            ViewMut::Large(large) => return large.set(name, value, expiry, now),
+            ViewMut::Leavings(_) => return false,
         };
-        if made && len > limits.entries {
+        if len > limits.entries {
             self.become_large(&limits.hasher);
         }
         made
@@ -194,53 +209,53 @@ impl Hash {
 
     /// Sets or clears a field's deadline (above 0); false without such a field, expired or not.
     pub fn set_expire(&mut self, name: &[u8], expire_at: Option<u64>) -> bool {
-        if expire_at.is_some() && matches!(self.0, Form::Pairs(_)) {
+        if expire_at.is_some() && matches!(self.view(), View::Pairs(_)) {
             self.become_triples();
         }
-        match &mut self.0 {
-            Form::Pairs(fields) => fields.find(name).is_some(),
-            Form::Triples { fields, .. } => fields.set_expire(name, expire_at),
-            Form::Large(large) => large.set_expire(name, expire_at),
-            Form::Leavings(_) => false,
+        match self.view_mut() {
+            ViewMut::Pairs(fields) => fields.find(name).is_some(),
+            ViewMut::Triples(Dated { fields, .. }) => fields.set_expire(name, expire_at),
+            ViewMut::Large(large) => large.set_expire(name, expire_at),
+            ViewMut::Leavings(_) => false,
         }
     }
 
     /// Removes a field; false without one. One that has expired is none, and stays for `expire`.
     pub fn remove(&mut self, name: &[u8], now: u64) -> bool {
-        match &mut self.0 {
-            Form::Pairs(fields) => fields.remove(name),
-            Form::Triples { fields, .. } => fields.remove(name, now),
-            Form::Large(large) => large.remove(name, now),
-            Form::Leavings(_) => false,
+        match self.view_mut() {
+            ViewMut::Pairs(fields) => fields.remove(name),
+            ViewMut::Triples(Dated { fields, .. }) => fields.remove(name, now),
+            ViewMut::Large(large) => large.remove(name, now),
+            ViewMut::Leavings(_) => false,
         }
     }
 
     /// Removes up to `max` fields that have expired, the earliest first, and hands out their names.
     pub fn expire(&mut self, now: u64, max: usize, gone: impl FnMut(&[u8])) -> usize {
-        match &mut self.0 {
-            Form::Pairs(_) | Form::Leavings(_) => 0,
-            Form::Triples { fields, .. } => fields.expire(now, max, gone),
-            Form::Large(large) => large.expire(now, max, gone),
+        match self.view_mut() {
+            ViewMut::Pairs(_) | ViewMut::Leavings(_) => 0,
+            ViewMut::Triples(Dated { fields, .. }) => fields.expire(now, max, gone),
+            ViewMut::Large(large) => large.expire(now, max, gone),
         }
     }
 
     /// The earliest deadline of a field.
     #[inline]
     pub fn nearest(&self) -> Option<u64> {
-        match &self.0 {
-            Form::Pairs(_) | Form::Leavings(_) => None,
-            Form::Triples { fields, .. } => fields.nearest(),
-            Form::Large(large) => large.nearest(),
+        match self.view() {
+            View::Pairs(_) | View::Leavings(_) => None,
+            View::Triples(Dated { fields, .. }) => fields.nearest(),
+            View::Large(large) => large.nearest(),
         }
     }
 
     /// The handle under which the database has filed `nearest`.
     #[inline]
     pub fn filed(&self) -> Option<u32> {
-        let filed = match &self.0 {
-            Form::Pairs(_) | Form::Leavings(_) => NOT_FILED,
-            Form::Triples { filed, .. } => *filed,
-            Form::Large(large) => large.filed(),
+        let filed = match self.view() {
+            View::Pairs(_) | View::Leavings(_) => NOT_FILED,
+            View::Triples(Dated { filed, .. }) => *filed,
+            View::Large(large) => large.filed(),
         };
         (filed != NOT_FILED).then_some(filed)
     }
@@ -248,36 +263,36 @@ impl Hash {
     /// Panics if the hash never had a deadline.
     pub fn set_filed(&mut self, handle: Option<u32>) {
         let handle = handle.unwrap_or(NOT_FILED);
-        match &mut self.0 {
-            Form::Pairs(_) | Form::Leavings(_) => panic!("a hash without deadlines is filed"),
-            Form::Triples { filed, .. } => *filed = handle,
-            Form::Large(large) => large.set_filed(handle),
+        match self.view_mut() {
+            ViewMut::Pairs(_) | ViewMut::Leavings(_) => panic!("a hash without deadlines is filed"),
+            ViewMut::Triples(Dated { filed, .. }) => *filed = handle,
+            ViewMut::Large(large) => large.set_filed(handle),
         }
     }
 
     /// Bytes of the listpack, as Redis counts them; None for a table.
     pub fn pack_bytes(&self) -> Option<usize> {
-        match &self.0 {
-            Form::Pairs(fields) => Some(fields.bytes()),
-            Form::Triples { fields, .. } => Some(fields.bytes()),
-            Form::Large(_) | Form::Leavings(_) => None,
+        match self.view() {
+            View::Pairs(fields) => Some(fields.bytes()),
+            View::Triples(Dated { fields, .. }) => Some(fields.bytes()),
+            View::Large(_) | View::Leavings(_) => None,
         }
     }
 
     fn become_triples(&mut self) {
-        if let Form::Pairs(pairs) = &self.0 {
-            self.0 = Form::Triples { fields: Triples::from(pairs), filed: NOT_FILED };
+        if let View::Pairs(pairs) = self.view() {
+            *self = Hash(Word::new::<HashTriples>(Dated::of(Triples::from(pairs))));
         }
     }
 
     fn become_large(&mut self, hasher: &RandomState) {
         let filed = self.filed().unwrap_or(NOT_FILED);
-        let large = match &self.0 {
-            Form::Pairs(fields) => Large::from(fields.iter(), hasher.clone()),
-            Form::Triples { fields, .. } => Large::from(fields.iter(), hasher.clone()),
-            Form::Large(_) | Form::Leavings(_) => return,
+        let large = match self.view() {
+            View::Pairs(fields) => Large::from(fields.iter(), hasher.clone()),
+            View::Triples(Dated { fields, .. }) => Large::from(fields.iter(), hasher.clone()),
+            View::Large(_) | View::Leavings(_) => return,
         };
-        self.0 = Form::Large(Box::new(large));
+        *self = Hash(Word::new::<HashLarge>(large));
         if filed != NOT_FILED {
             self.set_filed(Some(filed));
         }
@@ -286,44 +301,45 @@ impl Hash {
 
 impl Collection for Hash {
     const TYPE: &'static str = "hash";
-    in_object!(Hash);
+    in_object!();
 
     /// Fields, those that have expired and are still there included.
     fn len(&self) -> usize {
-        match &self.0 {
-            Form::Pairs(fields) => fields.len(),
-            Form::Triples { fields, .. } => fields.len(),
-            Form::Large(large) => large.len(),
-            Form::Leavings(leavings) => leavings.len(),
+        match self.view() {
+            View::Pairs(fields) => fields.len(),
+            View::Triples(Dated { fields, .. }) => fields.len(),
+            View::Large(large) => large.len(),
+            View::Leavings(leavings) => leavings.len(),
         }
     }
 
     fn encoding(&self) -> &'static str {
-        match &self.0 {
-            Form::Pairs(_) => "listpack",
-            Form::Triples { .. } => "listpackex",
-            Form::Large(_) | Form::Leavings(_) => "hashtable",
+        match self.view() {
+            View::Pairs(_) => "listpack",
+            View::Triples { .. } => "listpackex",
+            View::Large(_) | View::Leavings(_) => "hashtable",
         }
     }
 
     fn bytes_allocated(&self) -> usize {
-        match &self.0 {
-            Form::Pairs(fields) => fields.bytes_allocated(),
-            Form::Triples { fields, .. } => fields.bytes_allocated(),
-            Form::Large(large) => large.bytes_allocated(),
-            Form::Leavings(_) => 0,
+        match self.view() {
+            View::Pairs(fields) => fields.bytes_allocated(),
+            View::Triples(Dated { fields, .. }) => fields.bytes_allocated(),
+            View::Large(large) => large.bytes_allocated(),
+            View::Leavings(_) => 0,
         }
     }
 
     fn free_some(&mut self, budget: usize) -> bool {
-        if let Form::Large(large) = &mut self.0 {
+        if let ViewMut::Large(large) = self.view_mut() {
             if large.free_deadlines(budget) {
                 return true;
             }
-            self.0 = Form::Leavings(Box::new(large.clear()));
+            let leavings = large.clear();
+            *self = Hash(Word::new::<HashLeavings>(leavings));
         }
-        match &mut self.0 {
-            Form::Leavings(leavings) => leavings.free_some(budget),
+        match self.view_mut() {
+            ViewMut::Leavings(leavings) => leavings.free_some(budget),
             _ => false,
         }
     }
@@ -332,12 +348,12 @@ impl Collection for Hash {
 /// A copy is not filed.
 impl Clone for Hash {
     fn clone(&self) -> Hash {
-        Hash(match &self.0 {
-            Form::Pairs(fields) => Form::Pairs(fields.clone()),
-            Form::Triples { fields, .. } => Form::Triples { fields: fields.clone(), filed: NOT_FILED },
-            Form::Large(large) => Form::Large(Box::new(large.copy())),
-            Form::Leavings(_) => Form::Pairs(Pairs::default()),
-        })
+        match self.view() {
+            View::Pairs(fields) => Hash::of_pairs(fields.clone()),
+            View::Triples(Dated { fields, .. }) => Hash(Word::new::<HashTriples>(Dated::of(fields.clone()))),
+            View::Large(large) => Hash(Word::new::<HashLarge>(large.copy())),
+            View::Leavings(_) => Hash::new(),
+        }
     }
 }
 
@@ -364,5 +380,3 @@ impl std::fmt::Debug for Hash {
         f.debug_map().entries(fields).finish()
     }
 }
-
-const _: () = assert!(size_of::<Hash>() == 16);

@@ -5,11 +5,14 @@
 //! Quick   [node][node][node] ...  each a listpack        OBJECT ENCODING quicklist
 //! ```
 //!
+//! With `list-compress-depth` a quicklist's inner nodes are compressed, so elements are shown, not handed out.
+//!
 //! When a list changes its form is Redis 7.2's rule: it becomes a quicklist when what is added does not
 //! fit into one node, and a listpack again when removals have left one node that is half empty (so that
 //! a list at the border does not change at every command). Called by `command::list` and `command::generic`,
 //! and by whoever writes or reads a dump, which is a copy of the nodes.
 
+mod node;
 mod quicklist;
 #[cfg(test)]
 mod tests;
@@ -17,7 +20,10 @@ mod tests;
 use super::Listpack;
 use super::listpack::{Item, OVERHEAD, Pos};
 use super::object::{Collection, in_object};
-use quicklist::Quicklist;
+use super::word::{ListPack, ListQuick, Word, views};
+pub(super) use quicklist::Quicklist;
+use std::borrow::Cow;
+use std::ops::ControlFlow;
 
 /// An end of a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +41,8 @@ pub struct Limits {
     by_count: bool,
     /// An element of at least so many bytes gets a node of its own.
     large: usize,
+    /// How many nodes at either end are not compressed; 0 compresses none (`list-compress-depth`).
+    compress_depth: usize,
 }
 
 /// The size classes -1 to -5.
@@ -48,12 +56,29 @@ impl Limits {
     /// `size` as `list-max-listpack-size` has it: a class if negative, a number of elements otherwise.
     pub fn new(size: i32, large: usize) -> Limits {
         match usize::try_from(size) {
-            Ok(count) => Limits { bytes: BYTES_BY_COUNT, count: count.max(1), by_count: true, large },
+            Ok(count) => Limits {
+                bytes: BYTES_BY_COUNT,
+                count: count.max(1),
+                by_count: true,
+                large,
+                compress_depth: 0,
+            },
             Err(_) => {
                 let class = (size.unsigned_abs() as usize).min(CLASSES.len());
-                Limits { bytes: CLASSES[class - 1], count: usize::MAX, by_count: false, large }
+                Limits {
+                    bytes: CLASSES[class - 1],
+                    count: usize::MAX,
+                    by_count: false,
+                    large,
+                    compress_depth: 0,
+                }
             }
         }
+    }
+
+    /// The same, with nodes compressed that are `depth` nodes and more away from both ends.
+    pub fn compressing(self, depth: u32) -> Limits {
+        Limits { compress_depth: depth as usize, ..self }
     }
 
     /// Whether a list in one listpack must become a quicklist before this is added.
@@ -76,27 +101,29 @@ impl Limits {
     }
 }
 
-/// See the module. 16 bytes.
-#[derive(Clone)]
-pub struct List(Form);
+/// See the module.
+#[repr(transparent)]
+pub struct List(Word);
 
-#[derive(Clone)]
-enum Form {
-    Pack(Listpack),
-    Quick(Box<Quicklist>),
-}
-
-const _: () = assert!(size_of::<List>() == 16);
+views!(List { Pack = ListPack, Quick = ListQuick });
 
 impl Default for List {
     fn default() -> List {
-        List(Form::Pack(Listpack::new()))
+        List::of_pack(Listpack::new())
     }
 }
 
 impl List {
     pub fn new() -> List {
         List::default()
+    }
+
+    fn of_pack(pack: Listpack) -> List {
+        List(Word::new::<ListPack>(pack))
+    }
+
+    fn of_quick(quick: Quicklist) -> List {
+        List(Word::new::<ListQuick>(quick))
     }
 
     /// Puts elements, one after the other, at an end.
@@ -107,9 +134,9 @@ impl List {
         limits: &Limits,
     ) {
         self.make_room(elements.clone(), limits);
-        match &mut self.0 {
-            Form::Pack(pack) => elements.for_each(|text| push(pack, side, text)),
-            Form::Quick(quick) => elements.for_each(|text| quick.push(side, text, limits)),
+        match self.view_mut() {
+            ViewMut::Pack(pack) => elements.for_each(|text| push(pack, side, text)),
+            ViewMut::Quick(quick) => elements.for_each(|text| quick.push(side, text, limits)),
         }
     }
 
@@ -119,7 +146,7 @@ impl List {
 
     /// Becomes a quicklist if these elements do not fit beside those that are there.
     fn make_room<'e>(&mut self, elements: impl Iterator<Item = &'e [u8]>, limits: &Limits) {
-        let Form::Pack(pack) = &mut self.0 else { return };
+        let View::Pack(pack) = self.view() else { return };
         let (mut bytes, mut count, mut large) = (0, 0, false);
         for text in elements {
             bytes += text.len();
@@ -127,22 +154,29 @@ impl List {
             large |= text.len() >= limits.large;
         }
         if large || limits.exceeded(pack, bytes, count) {
-            self.0 = Form::Quick(Box::new(Quicklist::from(std::mem::take(pack))));
+            self.become_quick();
+        }
+    }
+
+    fn become_quick(&mut self) {
+        if let ViewMut::Pack(pack) = self.view_mut() {
+            let quick = Quicklist::from(pack.take());
+            *self = List::of_quick(quick);
         }
     }
 
     /// Becomes a listpack again if little is left.
     fn shrink(&mut self, limits: &Limits) {
-        let Form::Quick(quick) = &mut self.0 else { return };
+        let ViewMut::Quick(quick) = self.view_mut() else { return };
         if quick.is_empty() {
-            self.0 = Form::Pack(Listpack::new());
+            *self = List::new();
         } else if let Some(pack) = quick.take_small(limits) {
-            self.0 = Form::Pack(pack);
+            *self = List::of_pack(pack);
         }
     }
 
     /// The listpacks the list lies in.
-    pub fn packs(&self) -> impl ExactSizeIterator<Item = &Listpack> {
+    pub fn packs(&self) -> impl ExactSizeIterator<Item = Cow<'_, Listpack>> {
         (0..self.nodes()).map(|node| self.pack(node))
     }
 
@@ -151,37 +185,48 @@ impl List {
         if pack.is_empty() {
             return;
         }
-        match &mut self.0 {
-            Form::Pack(first) if first.is_empty() && !limits.exceeded(&pack, 0, 0) => {
-                self.0 = Form::Pack(pack);
+        if let View::Pack(first) = self.view() {
+            if first.is_empty() && !limits.exceeded(&pack, 0, 0) {
+                *self = List::of_pack(pack);
+                return;
             }
-            Form::Pack(first) => {
-                let mut quick = Quicklist::from(std::mem::take(first));
-                quick.append_pack(pack);
-                self.0 = Form::Quick(Box::new(quick));
-            }
-            Form::Quick(quick) => quick.append_pack(pack),
+            self.become_quick();
+        }
+        if let ViewMut::Quick(quick) = self.view_mut() {
+            quick.append_pack(pack, limits);
         }
     }
 
-    fn nodes(&self) -> usize {
-        match &self.0 {
-            Form::Pack(_) => 1,
-            Form::Quick(quick) => quick.nodes(),
+    /// Bytes of each of its listpacks as Redis counts them.
+    pub fn node_bytes(&self) -> impl Iterator<Item = usize> {
+        let (pack, quick) = match self.view() {
+            View::Pack(pack) => (Some(pack.bytes()), None),
+            View::Quick(quick) => (None, Some(quick.node_bytes())),
+        };
+        pack.into_iter().chain(quick.into_iter().flatten())
+    }
+
+    /// How many listpacks it lies in.
+    pub fn nodes(&self) -> usize {
+        match self.view() {
+            View::Pack(_) => 1,
+            View::Quick(quick) => quick.nodes(),
         }
     }
 
-    fn pack(&self, node: usize) -> &Listpack {
-        match &self.0 {
-            Form::Pack(pack) => pack,
-            Form::Quick(quick) => quick.pack(node),
+    /// A listpack, or a copy of it where it is compressed.
+    fn pack(&self, node: usize) -> Cow<'_, Listpack> {
+        match self.view() {
+            View::Pack(pack) => Cow::Borrowed(pack),
+            View::Quick(quick) => quick.pack(node),
         }
     }
 
-    /// The element at an index; negative ones count from the right.
-    pub fn get(&self, index: i64) -> Option<Item<'_>> {
-        let at = self.place(index)?;
-        self.range(at, 1).next()
+    /// Shows the element at an index; negative ones count from the right.
+    pub fn get<R>(&self, index: i64, show: impl FnOnce(Item<'_>) -> R) -> Option<R> {
+        let (node, offset) = self.find(self.place(index)?);
+        let pack = self.pack(node);
+        pack.seek(offset as isize).map(|at| show(pack.get(at)))
     }
 
     /// An index counted from the left, if the element is there.
@@ -191,45 +236,72 @@ impl List {
         (at < len as u64).then_some(at as usize)
     }
 
-    pub fn iter(&self) -> Iter<'_> {
-        self.walk(0, self.pack(0).first(), Side::Right)
+    /// Shows `count` elements from `start` on, or those that there are.
+    #[inline]
+    pub fn each(&self, start: usize, count: usize, towards: Side, mut show: impl FnMut(Item<'_>)) {
+        let mut left = count;
+        self.visit(start, towards, |item| {
+            if left == 0 {
+                return ControlFlow::Break(());
+            }
+            left -= 1;
+            show(item);
+            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
     }
 
-    pub fn iter_rev(&self) -> Iter<'_> {
-        let last = self.nodes().saturating_sub(1);
-        self.walk(last, self.pack(last).last(), Side::Left)
+    /// Shows elements from `start` on until told to stop.
+    pub fn visit(&self, start: usize, towards: Side, mut show: impl FnMut(Item<'_>) -> ControlFlow<()>) {
+        if start >= self.len() {
+            return;
+        }
+        let (mut node, offset) = self.find(start);
+        let mut pack = self.pack(node);
+        let mut at = pack.seek(offset as isize);
+        loop {
+            let flow = match towards {
+                Side::Right => pack.visit(at, &mut show),
+                Side::Left => pack.visit_back(at, &mut show),
+            };
+            if flow.is_break() {
+                return;
+            }
+            match towards {
+                Side::Right if node + 1 < self.nodes() => node += 1,
+                Side::Left if node > 0 => node -= 1,
+                _ => return,
+            }
+            pack = self.pack(node);
+            at = match towards {
+                Side::Right => pack.first(),
+                Side::Left => pack.last(),
+            };
+        }
     }
 
-    /// `count` elements from `start` on, which must be there.
-    pub fn range(&self, start: usize, count: usize) -> impl Iterator<Item = Item<'_>> {
-        let (node, offset) = self.find(start);
-        self.walk(node, self.pack(node).seek(offset as isize), Side::Right).take(count)
-    }
-
-    /// `count` elements from `start` on to the left.
-    pub fn range_rev(&self, start: usize, count: usize) -> impl Iterator<Item = Item<'_>> {
-        let (node, offset) = self.find(start);
-        self.walk(node, self.pack(node).seek(offset as isize), Side::Left).take(count)
-    }
-
-    fn walk(&self, node: usize, at: Option<Pos>, towards: Side) -> Iter<'_> {
-        Iter { list: self, node, pack: self.pack(node), at, towards }
+    /// All elements, copied.
+    pub fn to_vecs(&self) -> Vec<Vec<u8>> {
+        let mut all = Vec::with_capacity(self.len());
+        self.each(0, usize::MAX, Side::Right, |item| all.push(item.to_vec()));
+        all
     }
 
     /// The node in which an element lies, and its number there.
     fn find(&self, index: usize) -> (usize, usize) {
-        match &self.0 {
-            Form::Pack(_) => (0, index),
-            Form::Quick(quick) => quick.find(index),
+        match self.view() {
+            View::Pack(_) => (0, index),
+            View::Quick(quick) => quick.find(index),
         }
     }
 
     /// Takes up to `count` elements from an end and shows each, the outermost first.
     pub fn pop(&mut self, side: Side, count: usize, limits: &Limits, mut each: impl FnMut(Item<'_>)) {
-        match &mut self.0 {
-            Form::Pack(pack) => drop(pop(pack, side, count, &mut each)),
-            Form::Quick(quick) => {
-                quick.pop(side, count, &mut each);
+        match self.view_mut() {
+            ViewMut::Pack(pack) => {
+                pop(pack, side, count, &mut each);
+            }
+            ViewMut::Quick(quick) => {
+                quick.pop(side, count, limits, &mut each);
                 self.shrink(limits);
             }
         }
@@ -242,16 +314,16 @@ impl List {
         if count == 0 || start >= self.len() {
             return None;
         }
-        match &mut self.0 {
-            Form::Pack(pack) => {
+        match self.view_mut() {
+            ViewMut::Pack(pack) => {
                 let at = pack.seek(start as isize)?;
                 pack.remove(at, count);
                 None
             }
-            Form::Quick(quick) => {
+            ViewMut::Quick(quick) => {
                 let rest = quick.remove_range(start, count, limits);
                 self.shrink(limits);
-                rest.map(|quick| List(Form::Quick(Box::new(quick))))
+                rest.map(|quick| List::of_quick(quick))
             }
         }
     }
@@ -259,12 +331,12 @@ impl List {
     /// Puts a string in the place of an element, which must be there.
     pub fn set(&mut self, index: usize, text: &[u8], limits: &Limits) {
         self.make_room(std::iter::once(text), limits);
-        match &mut self.0 {
-            Form::Pack(pack) => {
+        match self.view_mut() {
+            ViewMut::Pack(pack) => {
                 let at = pack.seek(index as isize).expect("an index that was checked");
                 pack.replace(at, text);
             }
-            Form::Quick(quick) => {
+            ViewMut::Quick(quick) => {
                 quick.set(index, text, limits);
                 self.shrink(limits);
             }
@@ -283,18 +355,20 @@ impl List {
             Side::Left => Some(at),
             Side::Right => self.pack(node).next(at),
         };
-        match &mut self.0 {
-            Form::Pack(pack) => drop(pack.insert(before, text)),
-            Form::Quick(quick) => quick.insert(node, before, text, limits),
+        match self.view_mut() {
+            ViewMut::Pack(pack) => {
+                pack.insert(before, text);
+            }
+            ViewMut::Quick(quick) => quick.insert(node, before, text, limits),
         }
         true
     }
 
     /// Removes up to `max` elements that are `text`, looking from one end; how many.
     pub fn remove_matching(&mut self, text: &[u8], max: usize, from: Side, limits: &Limits) -> usize {
-        match &mut self.0 {
-            Form::Pack(pack) => remove_matching(pack, Item::from(text), max, from),
-            Form::Quick(quick) => {
+        match self.view_mut() {
+            ViewMut::Pack(pack) => remove_matching(pack, Item::from(text), max, from),
+            ViewMut::Quick(quick) => {
                 let removed = quick.remove_matching(Item::from(text), max, from, limits);
                 self.shrink(limits);
                 removed
@@ -375,97 +449,61 @@ fn remove_matching(pack: &mut Listpack, wanted: Item<'_>, max: usize, from: Side
     removed
 }
 
-/// The elements of a list from some place on, in one direction.
-pub struct Iter<'a> {
-    list: &'a List,
-    node: usize,
-    pack: &'a Listpack,
-    at: Option<Pos>,
-    towards: Side,
-}
-
-impl<'a> Iter<'a> {
-    fn enter_next_node(&mut self) {
-        match self.towards {
-            Side::Right if self.node + 1 < self.list.nodes() => {
-                self.node += 1;
-                self.pack = self.list.pack(self.node);
-                self.at = self.pack.first();
-            }
-            Side::Left if self.node > 0 => {
-                self.node -= 1;
-                self.pack = self.list.pack(self.node);
-                self.at = self.pack.last();
-            }
-            _ => {}
+impl Clone for List {
+    fn clone(&self) -> List {
+        match self.view() {
+            View::Pack(pack) => List::of_pack(pack.clone()),
+            View::Quick(quick) => List::of_quick(quick.clone()),
         }
-    }
-}
-
-impl<'a> Iterator for Iter<'a> {
-    type Item = Item<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Item<'a>> {
-        let here = self.at?;
-        let item = self.pack.get(here);
-        self.at = match self.towards {
-            Side::Right => self.pack.next(here),
-            Side::Left => self.pack.prev(here),
-        };
-        if self.at.is_none() {
-            self.enter_next_node();
-        }
-        Some(item)
     }
 }
 
 impl PartialEq for List {
     fn eq(&self, other: &List) -> bool {
-        self.len() == other.len() && self.iter().eq(other.iter())
+        self.len() == other.len() && self.to_vecs() == other.to_vecs()
     }
 }
 
 impl std::fmt::Debug for List {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let shown = |item: Item<'_>| item.to_vec().escape_ascii().to_string();
-        f.debug_list().entries(self.iter().map(shown)).finish()
+        let shown = |text: Vec<u8>| text.escape_ascii().to_string();
+        f.debug_list().entries(self.to_vecs().into_iter().map(shown)).finish()
     }
 }
 
 impl Collection for List {
     const TYPE: &'static str = "list";
-    in_object!(List);
+    in_object!();
 
     #[inline]
     fn len(&self) -> usize {
-        match &self.0 {
-            Form::Pack(pack) => pack.len(),
-            Form::Quick(quick) => quick.len(),
+        match self.view() {
+            View::Pack(pack) => pack.len(),
+            View::Quick(quick) => quick.len(),
         }
     }
 
     fn encoding(&self) -> &'static str {
-        match &self.0 {
-            Form::Pack(_) => "listpack",
-            Form::Quick(_) => "quicklist",
+        match self.view() {
+            View::Pack(_) => "listpack",
+            View::Quick(_) => "quicklist",
         }
     }
 
     fn bytes_allocated(&self) -> usize {
-        match &self.0 {
-            Form::Pack(pack) => pack.bytes_allocated(),
-            Form::Quick(quick) => quick.bytes_allocated(),
+        match self.view() {
+            View::Pack(pack) => pack.bytes_allocated(),
+            View::Quick(quick) => quick.bytes_allocated(),
         }
     }
 
     fn free_some(&mut self, budget: usize) -> bool {
-        match &mut self.0 {
-            Form::Pack(pack) => {
-                *pack = Listpack::new();
+        match self.view_mut() {
+            ViewMut::Pack(pack) => {
+                pack.clear();
                 false
             }
-            Form::Quick(quick) => quick.free_some(budget),
+            ViewMut::Quick(quick) => quick.free_some(budget),
         }
     }
 }

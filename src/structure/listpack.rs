@@ -19,6 +19,7 @@
 
 use super::thin::ThinBuf;
 use crate::base::num::parse_i64;
+use std::ops::ControlFlow;
 
 /// What Redis's header and end mark take, which thresholds in bytes include.
 pub const OVERHEAD: usize = 7;
@@ -84,6 +85,7 @@ impl<'a> From<&'a [u8]> for Item<'a> {
 
 /// See the module. Eight bytes.
 #[derive(Clone, PartialEq, Eq)]
+#[repr(transparent)]
 pub struct Listpack(ThinBuf);
 
 impl Default for Listpack {
@@ -120,6 +122,21 @@ impl Listpack {
         self.0.as_slice().get(COUNT..).unwrap_or_default()
     }
 
+    /// All it is made of, to be kept elsewhere.
+    pub fn as_raw(&self) -> &[u8] {
+        self.0.as_slice()
+    }
+
+    /// What `as_raw` handed out.
+    pub fn from_raw(raw: &[u8]) -> Listpack {
+        Listpack(ThinBuf::from(raw))
+    }
+
+    /// Bytes as Redis counts them of what has so many raw bytes.
+    pub fn bytes_of_raw(len: usize) -> usize {
+        len.saturating_sub(COUNT) + OVERHEAD
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         match self.stored_count() {
@@ -130,6 +147,20 @@ impl Listpack {
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    pub fn clear(&mut self) {
+        drop(self.0.take());
+    }
+
+    /// Leaves nothing here and hands out all elements.
+    pub fn take(&mut self) -> Listpack {
+        Listpack(self.0.take())
+    }
+
+    /// Puts other elements in the place of these.
+    pub fn assign(&mut self, other: Listpack) {
+        self.0.assign(other.0);
     }
 
     fn stored_count(&self) -> u16 {
@@ -168,17 +199,8 @@ impl Listpack {
         if end <= COUNT {
             return None;
         }
-        let bytes = self.0.as_slice();
-        let (mut size, mut shift, mut at) = (0usize, 0, end);
-        loop {
-            at -= 1;
-            size |= (bytes[at] as usize & 0x7f) << shift;
-            shift += 7;
-            if bytes[at] & 0x80 == 0 {
-                break;
-            }
-        }
-        Some(Pos((at - size) as u32))
+        let size = backlen_read(&self.0.as_slice()[..end]);
+        Some(Pos((end - backlen_size(size) - size) as u32))
     }
 
     /// The element with this number; negative numbers count from the end (-1 is the last).
@@ -242,9 +264,45 @@ impl Listpack {
         })
     }
 
+    /// Shows the elements from one on until told to stop.
+    #[inline]
+    pub fn visit(
+        &self,
+        from: Option<Pos>,
+        mut show: impl FnMut(Item<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let mut at = from;
+        while let Some(here) = at {
+            let (item, next) = self.read(here);
+            show(item)?;
+            at = next;
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The same towards the first.
+    #[inline]
+    pub fn visit_back(
+        &self,
+        from: Option<Pos>,
+        mut show: impl FnMut(Item<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let mut at = from;
+        while let Some(here) = at {
+            show(self.get(here))?;
+            at = self.prev(here);
+        }
+        ControlFlow::Continue(())
+    }
+
     /// The first element from `from` on that is this string, looking at every `1 + skip`th.
     pub fn find(&self, from: Option<Pos>, text: &[u8], skip: usize) -> Option<Pos> {
-        let wanted = Item::from(text);
+        self.find_item(from, Item::from(text), skip)
+    }
+
+    /// The same of an element whose kind is known.
+    #[inline]
+    pub fn find_item(&self, from: Option<Pos>, wanted: Item<'_>, skip: usize) -> Option<Pos> {
         let mut at = from?;
         loop {
             if self.get(at) == wanted {
@@ -338,7 +396,7 @@ impl Listpack {
         }
         let at = at.0 as usize;
         if at == COUNT && end == self.0.len() {
-            self.0 = ThinBuf::new();
+            self.clear();
             return None;
         }
         self.0.splice(at, end - at, &[]);
@@ -542,26 +600,40 @@ fn checked_size(bytes: &[u8]) -> Option<usize> {
 
 /// A length to be read from the right: seven bits a byte, the upper bit set in all but the leftmost.
 /// The bytes from the returned index on.
+#[inline]
 fn backlen_of(len: usize) -> ([u8; 5], usize) {
     let mut bytes = [0; 5];
-    let (mut rest, mut at) = (len, 5);
+    let from = 5 - backlen_size(len);
+    let mut rest = len;
+    for at in (from..5).rev() {
+        bytes[at] = (rest & 0x7f) as u8 | if at > from { 0x80 } else { 0 };
+        rest >>= 7;
+    }
+    (bytes, from)
+}
+
+/// The length at the end of these bytes.
+#[inline]
+fn backlen_read(bytes: &[u8]) -> usize {
+    let (mut len, mut shift, mut at) = (0, 0, bytes.len());
     loop {
         at -= 1;
-        bytes[at] = (rest & 0x7f) as u8;
-        rest >>= 7;
-        if rest == 0 {
-            return (bytes, at);
+        len |= (bytes[at] as usize & 0x7f) << shift;
+        shift += 7;
+        if bytes[at] & 0x80 == 0 {
+            return len;
         }
-        bytes[at] |= 0x80;
     }
 }
 
+/// From two bytes on the largest number that would fit takes one more, as in Redis.
+#[inline]
 fn backlen_size(len: usize) -> usize {
     match len {
         0..=0x7f => 1,
-        0x80..=0x3fff => 2,
-        0x4000..=0x1f_ffff => 3,
-        0x20_0000..=0xfff_ffff => 4,
+        0x80..0x3fff => 2,
+        0x3fff..0x1f_ffff => 3,
+        0x1f_ffff..0xfff_ffff => 4,
         _ => 5,
     }
 }
@@ -601,6 +673,47 @@ mod tests {
         ];
         assert_eq!(list.elements(), expected);
         assert_eq!(Listpack::from_elements(expected), Some(list));
+    }
+
+    #[test]
+    fn backward_lengths_are_redis_s_and_read_back() {
+        let cases: &[(usize, &[u8])] = &[
+            (0, &[0]),
+            (127, &[0x7f]),
+            (128, &[0x01, 0x80]),
+            (16_382, &[0x7f, 0xfe]),
+            (16_383, &[0x00, 0xff, 0xff]),
+            (16_384, &[0x01, 0x80, 0x80]),
+            (2_097_150, &[0x7f, 0xff, 0xfe]),
+            (2_097_151, &[0x00, 0xff, 0xff, 0xff]),
+            (2_097_152, &[0x01, 0x80, 0x80, 0x80]),
+            (268_435_454, &[0x7f, 0xff, 0xff, 0xfe]),
+            (268_435_455, &[0x00, 0xff, 0xff, 0xff, 0xff]),
+            (268_435_456, &[0x01, 0x80, 0x80, 0x80, 0x80]),
+            (u32::MAX as usize, &[0x0f, 0xff, 0xff, 0xff, 0xff]),
+        ];
+        for (len, expected) in cases {
+            let (bytes, from) = backlen_of(*len);
+            assert_eq!(&bytes[from..], *expected, "{len}");
+            assert_eq!(backlen_size(*len), expected.len(), "{len}");
+            assert_eq!(backlen_read(expected), *len);
+        }
+    }
+
+    /// Elements whose length at the end is one of those at a border are walked from both ends.
+    #[test]
+    #[cfg_attr(miri, ignore = "slow there; the same code runs in the other tests")]
+    fn long_elements_are_found_from_both_ends() {
+        for size in [126, 127, 128, 16_377, 16_378, 16_379, 2_097_145, 2_097_146, 2_097_147] {
+            let mut list = Listpack::new();
+            let text = vec![b'x'; size];
+            list.push_back(b"first");
+            list.push_back(&text);
+            list.push_back(b"last");
+            let back: Vec<usize> = list.iter_rev().map(Item::len).collect();
+            assert_eq!(back, [4, size, 5]);
+            assert_eq!(Listpack::from_elements(list.elements()), Some(list));
+        }
     }
 
     #[test]

@@ -19,7 +19,9 @@ pub mod sorted_set;
 pub mod stream;
 pub mod table;
 mod thin;
+mod thin_vec;
 pub mod wheel;
+mod word;
 
 pub use entry::{Entry, NewValue, Value};
 pub use hash::Hash;

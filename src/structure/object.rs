@@ -4,31 +4,53 @@
 //! Redis's encodings, how much memory, and to be freed in slices, so that deleting a huge one
 //! stalls nobody. What they can do otherwise is in their own files.
 
+use super::word::{Kind, LargeString, OfKind, Word};
 use super::{Hash, List, Set, SortedSet, Stream, heap::good_size};
 
 /// A collection of at least this many pieces is freed in slices, not at once.
 pub const HEAVY: usize = 64;
 
-#[derive(Clone, Debug, PartialEq)]
-pub enum Object {
+/// See the module. Eight bytes, because it lies in the entry.
+#[repr(transparent)]
+pub struct Object(Word);
+
+const _: () = assert!(size_of::<Object>() == 8);
+
+/// What an object is.
+#[derive(Debug, PartialEq)]
+pub enum View<'a> {
     /// A string that is large.
-    // Boxed so that the object stays small: it lies in the entry.
-    #[allow(clippy::box_collection)]
-    Bytes(Box<Vec<u8>>),
-    List(List),
-    Hash(Hash),
-    Set(Set),
-    SortedSet(SortedSet),
-    Stream(Stream),
+    Bytes(&'a Vec<u8>),
+    List(&'a List),
+    Hash(&'a Hash),
+    Set(&'a Set),
+    SortedSet(&'a SortedSet),
+    Stream(&'a Stream),
+}
+
+/// The same, to be changed.
+pub enum ViewMut<'a> {
+    Bytes(&'a mut Vec<u8>),
+    List(&'a mut List),
+    Hash(&'a mut Hash),
+    Set(&'a mut Set),
+    SortedSet(&'a mut SortedSet),
+    Stream(&'a mut Stream),
 }
 
 /// What a key may hold beside a string.
-pub trait Collection: Sized {
+pub trait Collection: OfKind {
     /// As TYPE names it.
     const TYPE: &'static str;
 
-    fn of(object: &Object) -> Option<&Self>;
-    fn of_mut(object: &mut Object) -> Option<&mut Self>;
+    fn of(object: &Object) -> Option<&Self> {
+        object.0.as_kind()
+    }
+
+    fn of_mut(object: &mut Object) -> Option<&mut Self> {
+        object.0.as_kind_mut()
+    }
+
     fn into_object(self) -> Object;
 
     /// Elements (fields, members, entries). An empty collection is removed with its key, but for streams.
@@ -56,63 +78,114 @@ pub trait Collection: Sized {
 
 /// Runs an expression on whichever collection it is; a large string takes the other.
 macro_rules! collection {
-    ($object:expr, $it:ident => $run:expr, $bytes:ident => $string:expr) => {
-        match $object {
-            Object::Bytes($bytes) => $string,
-            Object::List($it) => $run,
-            Object::Hash($it) => $run,
-            Object::Set($it) => $run,
-            Object::SortedSet($it) => $run,
-            Object::Stream($it) => $run,
+    ($views:ident, $view:expr, $it:ident => $run:expr, $bytes:ident => $string:expr) => {
+        match $view {
+            $views::Bytes($bytes) => $string,
+            $views::List($it) => $run,
+            $views::Hash($it) => $run,
+            $views::Set($it) => $run,
+            $views::SortedSet($it) => $run,
+            $views::Stream($it) => $run,
         }
     };
 }
 
 impl Object {
+    pub(super) fn from_word(word: Word) -> Object {
+        Object(word)
+    }
+
+    pub fn of_bytes(bytes: Vec<u8>) -> Object {
+        Object(Word::new::<LargeString>(bytes))
+    }
+
+    /// The string, if it is one.
+    pub fn bytes_mut(&mut self) -> Option<&mut Vec<u8>> {
+        self.0.get_mut::<LargeString>()
+    }
+
+    #[inline]
+    pub fn view(&self) -> View<'_> {
+        const KIND: &str = "a value of the kind that its word names";
+        match self.0.kind() {
+            Kind::Bytes => View::Bytes(self.0.get::<LargeString>().expect(KIND)),
+            Kind::List => View::List(self.0.as_kind().expect(KIND)),
+            Kind::Hash => View::Hash(self.0.as_kind().expect(KIND)),
+            Kind::Set => View::Set(self.0.as_kind().expect(KIND)),
+            Kind::SortedSet => View::SortedSet(self.0.as_kind().expect(KIND)),
+            Kind::Stream => View::Stream(self.0.as_kind().expect(KIND)),
+        }
+    }
+
+    #[inline]
+    pub fn view_mut(&mut self) -> ViewMut<'_> {
+        const KIND: &str = "a value of the kind that its word names";
+        match self.0.kind() {
+            Kind::Bytes => ViewMut::Bytes(self.0.get_mut::<LargeString>().expect(KIND)),
+            Kind::List => ViewMut::List(self.0.as_kind_mut().expect(KIND)),
+            Kind::Hash => ViewMut::Hash(self.0.as_kind_mut().expect(KIND)),
+            Kind::Set => ViewMut::Set(self.0.as_kind_mut().expect(KIND)),
+            Kind::SortedSet => ViewMut::SortedSet(self.0.as_kind_mut().expect(KIND)),
+            Kind::Stream => ViewMut::Stream(self.0.as_kind_mut().expect(KIND)),
+        }
+    }
+
     pub fn type_name(&self) -> &'static str {
         fn of<C: Collection>(_: &C) -> &'static str {
             C::TYPE
         }
-        collection!(self, it => of(it), _bytes => "string")
+        collection!(View, self.view(), it => of(it), _bytes => "string")
     }
 
     /// Elements of a collection; a string counts as one.
     pub fn elements(&self) -> usize {
-        collection!(self, it => it.len(), _bytes => 1)
+        collection!(View, self.view(), it => it.len(), _bytes => 1)
     }
 
     pub fn encoding(&self) -> &'static str {
-        collection!(self, it => it.encoding(), _bytes => "raw")
+        collection!(View, self.view(), it => it.encoding(), _bytes => "raw")
     }
 
     /// What it takes from the allocator beyond its own size.
     pub fn bytes_allocated(&self) -> usize {
         let of_string = |bytes: &Vec<u8>| good_size(size_of::<Vec<u8>>()) + good_size(bytes.capacity());
-        collection!(self, it => it.bytes_allocated(), bytes => of_string(bytes))
+        collection!(View, self.view(), it => it.bytes_allocated(), bytes => of_string(bytes))
     }
 
     /// Whether it takes long enough to free that it is freed in slices.
     pub fn is_heavy(&self) -> bool {
-        collection!(self, it => it.pieces(), _bytes => 1) >= HEAVY
+        collection!(View, self.view(), it => it.pieces(), _bytes => 1) >= HEAVY
     }
 
     /// See `Collection::free_some`.
     pub fn free_some(&mut self, budget: usize) -> bool {
-        collection!(self, it => it.free_some(budget), _bytes => false)
+        collection!(ViewMut, self.view_mut(), it => it.free_some(budget), _bytes => false)
     }
 }
 
-/// `Collection`'s way from and to an object.
+impl Clone for Object {
+    fn clone(&self) -> Object {
+        collection!(View, self.view(), it => it.clone().into_object(), bytes => Object::of_bytes(bytes.clone()))
+    }
+}
+
+impl PartialEq for Object {
+    fn eq(&self, other: &Object) -> bool {
+        self.view() == other.view()
+    }
+}
+
+impl std::fmt::Debug for Object {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.view().fmt(f)
+    }
+}
+
+/// A collection's way to an object.
 macro_rules! in_object {
-    ($variant:ident) => {
-        fn of(object: &$crate::structure::Object) -> Option<&Self> {
-            if let $crate::structure::Object::$variant(it) = object { Some(it) } else { None }
-        }
-        fn of_mut(object: &mut $crate::structure::Object) -> Option<&mut Self> {
-            if let $crate::structure::Object::$variant(it) = object { Some(it) } else { None }
-        }
+    () => {
         fn into_object(self) -> $crate::structure::Object {
-            $crate::structure::Object::$variant(self)
+            $crate::structure::Object::from_word(self.0)
         }
     };
 }

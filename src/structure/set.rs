@@ -15,11 +15,12 @@ mod members;
 mod tests;
 
 use super::object::{Collection, in_object};
-use super::{Entry, Item, Leavings, Listpack, NewValue};
+use super::word::{SetInts, SetPack, SetRemains, SetTable, Word, views};
+use super::{Entry, Item, Leavings, Listpack};
 use crate::base::random::Random;
 use ahash::RandomState;
 pub use intset::Intset;
-use members::Members;
+pub(super) use members::Members;
 
 /// Beyond this many bytes no setting keeps a listpack (Redis: `LISTPACK_MAX_SAFETY_LIMIT`).
 const PACK_BYTES_MAX: usize = 1 << 30;
@@ -36,24 +37,20 @@ pub struct Limits {
     pub hasher: RandomState,
 }
 
-/// See the module. 16 bytes.
-#[derive(Clone)]
-pub enum Set {
-    Ints(Intset),
-    Pack(Listpack),
-    Table(Box<Members>),
-    /// What is left of a table that is being freed.
-    Remains(Box<Remains>),
-}
+/// See the module.
+#[repr(transparent)]
+pub struct Set(Word);
 
-/// Never cloned or compared: nobody looks at a set that is being freed.
+views!(Set {
+    Ints = SetInts,
+    Pack = SetPack,
+    Table = SetTable,
+    // What is left of a table that is being freed.
+    Remains = SetRemains,
+});
+
+/// Nobody looks at a set that is being freed.
 pub struct Remains(Leavings);
-
-impl Clone for Remains {
-    fn clone(&self) -> Remains {
-        unreachable!("a copy of a set that is being freed")
-    }
-}
 
 /// A member that was taken out.
 #[derive(Debug)]
@@ -73,7 +70,7 @@ impl Taken {
     fn of(item: Item<'_>) -> Taken {
         match item {
             Item::Int(n) => Taken::Int(n),
-            Item::Bytes(text) => Taken::Text(Entry::new(text, NewValue::Bytes(b""), None)),
+            Item::Bytes(text) => Taken::Text(Entry::bare(text)),
         }
     }
 }
@@ -81,27 +78,48 @@ impl Taken {
 impl Default for Set {
     /// Empty: takes whatever form its first member asks for.
     fn default() -> Set {
-        Set::Ints(Intset::new())
+        Set::of_ints(Intset::new())
     }
 }
 
 impl Set {
+    fn of_ints(ints: Intset) -> Set {
+        Set(Word::new::<SetInts>(ints))
+    }
+
+    fn of_pack(pack: Listpack) -> Set {
+        Set(Word::new::<SetPack>(pack))
+    }
+
+    fn of_table(members: Members) -> Set {
+        Set(Word::new::<SetTable>(members))
+    }
+
+    /// Bytes of an intset or listpack, as Redis counts them; None for a table.
+    pub fn compact_bytes(&self) -> Option<usize> {
+        match self.view() {
+            View::Ints(ints) => Some(ints.bytes()),
+            View::Pack(pack) => Some(pack.bytes()),
+            View::Table(_) | View::Remains(_) => None,
+        }
+    }
+
     /// An empty set in the form for `first` and about `expected` members.
     pub fn for_members(first: &[u8], expected: usize, limits: &Limits) -> Set {
         let integer = matches!(Item::from(first), Item::Int(_));
         if integer && expected <= limits.intset_entries {
-            Set::Ints(Intset::new())
+            Set::of_ints(Intset::new())
         } else if expected <= limits.listpack_entries {
-            Set::Pack(Listpack::new())
+            Set::of_pack(Listpack::new())
         } else {
-            Set::Table(Box::new(Members::new(limits.hasher.clone())))
+            Set::of_table(Members::new(limits.hasher.clone()))
         }
     }
 
     /// A set of members that differ, in the form it would have if they had been added.
     pub fn of_distinct<'a>(members: impl IntoIterator<Item = Item<'a>>, limits: &Limits) -> Set {
         let (mut set, mut members) = (Set::default(), members.into_iter());
-        while !matches!(set, Set::Table(_)) {
+        while !matches!(set.view(), View::Table(_)) {
             let Some(member) = members.next() else { return set };
             set.add_item(member, limits);
         }
@@ -110,14 +128,14 @@ impl Set {
         let mut entries: Vec<Entry> =
             set.iter().map(|member| Members::entry(member.text(&mut digits))).collect();
         entries.extend(members.map(|member| Members::entry(member.text(&mut digits))));
-        Set::Table(Box::new(Members::of(limits.hasher.clone(), entries)))
+        Set::of_table(Members::of(limits.hasher.clone(), entries))
     }
 
     /// Takes the form for many members before that many are added.
     pub fn expect(&mut self, more: usize, limits: &Limits) {
-        let large = match self {
-            Set::Ints(_) => more > limits.intset_entries,
-            Set::Pack(_) => more > limits.listpack_entries,
+        let large = match self.view() {
+            View::Ints(_) => more > limits.intset_entries,
+            View::Pack(_) => more > limits.listpack_entries,
             _ => false,
         };
         if large {
@@ -127,21 +145,21 @@ impl Set {
 
     #[inline]
     pub fn contains(&self, member: &[u8]) -> bool {
-        match self {
-            Set::Ints(ints) => match Item::from(member) {
+        match self.view() {
+            View::Ints(ints) => match Item::from(member) {
                 Item::Int(n) => ints.contains(n),
                 Item::Bytes(_) => false,
             },
-            Set::Pack(pack) => pack.find(pack.first(), member, 0).is_some(),
-            Set::Table(members) => members.contains(member),
-            Set::Remains(_) => false,
+            View::Pack(pack) => pack.find(pack.first(), member, 0).is_some(),
+            View::Table(members) => members.contains(member),
+            View::Remains(_) => false,
         }
     }
 
     /// The same of another set's member.
     pub fn contains_item(&self, member: Item<'_>) -> bool {
-        match (self, member) {
-            (Set::Ints(ints), Item::Int(n)) => ints.contains(n),
+        match (self.view(), member) {
+            (View::Ints(ints), Item::Int(n)) => ints.contains(n),
             _ => self.contains(member.text(&mut itoa::Buffer::new())),
         }
     }
@@ -149,9 +167,9 @@ impl Set {
     /// Whether it was not there.
     #[inline]
     pub fn add(&mut self, member: &[u8], limits: &Limits) -> bool {
-        match self {
-            Set::Table(members) => members.insert(member),
-            Set::Ints(_) => match Item::from(member) {
+        match self.view_mut() {
+            ViewMut::Table(members) => members.insert(member),
+            ViewMut::Ints(_) => match Item::from(member) {
                 Item::Int(n) => self.add_int(n, limits),
                 Item::Bytes(_) => self.add_text(member, limits),
             },
@@ -161,16 +179,18 @@ impl Set {
 
     /// The same of another set's member.
     pub fn add_item(&mut self, member: Item<'_>, limits: &Limits) -> bool {
-        match (&*self, member) {
-            (Set::Ints(_), Item::Int(n)) => self.add_int(n, limits),
+        match (self.view(), member) {
+            (View::Ints(_), Item::Int(n)) => self.add_int(n, limits),
             _ => self.add(member.text(&mut itoa::Buffer::new()), limits),
         }
     }
 
     fn add_int(&mut self, n: i64, limits: &Limits) -> bool {
-        let Set::Ints(ints) = self else { return self.add(itoa::Buffer::new().format(n).as_bytes(), limits) };
-        let added = ints.insert(n);
-        if added && ints.len() > limits.intset_entries.min(intset::LEN_MAX) {
+        let (added, len) = match self.view_mut() {
+            ViewMut::Ints(ints) => (ints.insert(n), ints.len()),
+            _ => return self.add(itoa::Buffer::new().format(n).as_bytes(), limits),
+        };
+        if added && len > limits.intset_entries.min(intset::LEN_MAX) {
             self.become_table(limits);
         }
         added
@@ -178,17 +198,17 @@ impl Set {
 
     /// Adds what is no integer, or what goes into a listpack.
     fn add_text(&mut self, member: &[u8], limits: &Limits) -> bool {
-        match self {
-            Set::Ints(ints) if fits_pack(ints, member, limits) => {
+        match self.view_mut() {
+            ViewMut::Ints(ints) if fits_pack(ints, member, limits) => {
                 let mut pack = Listpack::new();
                 for n in ints.iter() {
                     pack.insert_item(None, Item::Int(n));
                 }
                 pack.push_back(member);
-                *self = Set::Pack(pack);
-                true
+                *self = Set::of_pack(pack);
+                return true;
             }
-            Set::Pack(pack) => {
+            ViewMut::Pack(pack) => {
                 if pack.find(pack.first(), member, 0).is_some() {
                     return false;
                 }
@@ -197,63 +217,62 @@ impl Set {
                     pack.len() < limits.listpack_entries && pack.bytes() + member.len() <= PACK_BYTES_MAX;
                 if short && small {
                     pack.push_back(member);
-                    true
-                } else {
-                    self.become_table(limits).insert(member)
+                    return true;
                 }
             }
-            Set::Ints(_) | Set::Table(_) | Set::Remains(_) => self.become_table(limits).insert(member),
+            ViewMut::Ints(_) | ViewMut::Table(_) | ViewMut::Remains(_) => {}
         }
+        self.become_table(limits).insert(member)
     }
 
     /// Becomes a table.
     fn become_table(&mut self, limits: &Limits) -> &mut Members {
-        if !matches!(self, Set::Table(_)) {
+        if !matches!(self.view(), View::Table(_)) {
             let mut digits = itoa::Buffer::new();
             let entries = self.iter().map(|member| Members::entry(member.text(&mut digits)));
             let members = Members::of(limits.hasher.clone(), entries);
-            *self = Set::Table(Box::new(members));
+            *self = Set::of_table(members);
         }
-        match self {
-            Set::Table(members) => members,
+        match self.view_mut() {
+            ViewMut::Table(members) => members,
             _ => unreachable!("just made a table"),
         }
     }
 
     /// Whether it was there.
     pub fn remove(&mut self, member: &[u8]) -> bool {
-        match self {
-            Set::Ints(ints) => match Item::from(member) {
+        match self.view_mut() {
+            ViewMut::Ints(ints) => match Item::from(member) {
                 Item::Int(n) => ints.remove(n),
                 Item::Bytes(_) => false,
             },
-            Set::Pack(pack) => match pack.find(pack.first(), member, 0) {
+            ViewMut::Pack(pack) => match pack.find(pack.first(), member, 0) {
                 Some(at) => {
                     pack.remove(at, 1);
                     true
                 }
                 None => false,
             },
-            Set::Table(members) => members.remove(member),
-            Set::Remains(_) => false,
+            ViewMut::Table(members) => members.remove(member),
+            ViewMut::Remains(_) => false,
         }
     }
 
     /// All members, integers first to last where they are in order.
     pub fn iter(&self) -> impl Iterator<Item = Item<'_>> {
-        match self {
-            Set::Ints(ints) => Each::Ints(ints.iter().map(Item::Int)),
-            Set::Pack(pack) => Each::Pack(pack.iter()),
-            Set::Table(members) => Each::Table(members.iter().map(Item::Bytes)),
-            Set::Remains(_) => Each::None,
+        match self.view() {
+            View::Ints(ints) => Each::Ints(ints.iter().map(Item::Int)),
+            View::Pack(pack) => Each::Pack(pack.iter()),
+            View::Table(members) => Each::Table(members.iter().map(Item::Bytes)),
+            View::Remains(_) => Each::None,
         }
     }
 
     /// Visits some of the members from a cursor on and returns the next cursor, 0 at the end: see
     /// `Table::scan`. The small forms are visited whole.
     pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Item<'_>)) -> u64 {
-        match self {
-            Set::Table(members) => {
+        match self.view() {
+            View::Table(members) => {
                 members.table().scan(cursor, count, |entry| visit(Item::Bytes(entry.key())))
             }
             _ => {
@@ -265,17 +284,17 @@ impl Set {
 
     /// A member, each as likely as any other.
     pub fn random(&self, random: &mut Random) -> Option<Item<'_>> {
-        match self {
-            Set::Ints(ints) => (!ints.is_empty()).then(|| Item::Int(ints.get(random.below(ints.len())))),
-            Set::Pack(pack) => pack.seek(random.below(pack.len()) as isize).map(|at| pack.get(at)),
-            Set::Table(members) => members.table().random_even(random).map(|entry| Item::Bytes(entry.key())),
-            Set::Remains(_) => None,
+        match self.view() {
+            View::Ints(ints) => (!ints.is_empty()).then(|| Item::Int(ints.get(random.below(ints.len())))),
+            View::Pack(pack) => pack.seek(random.below(pack.len()) as isize).map(|at| pack.get(at)),
+            View::Table(members) => members.table().random_even(random).map(|entry| Item::Bytes(entry.key())),
+            View::Remains(_) => None,
         }
     }
 
     /// `count` different members, or all if there are no more; every choice is as likely.
     pub fn sample(&self, count: usize, random: &mut Random, mut visit: impl FnMut(Item<'_>)) {
-        let Set::Table(members) = self else { return self.sample_walking(count, random, visit) };
+        let View::Table(members) = self.view() else { return self.sample_walking(count, random, visit) };
         if count.saturating_mul(WALK_FROM) >= members.len() {
             return self.sample_walking(count, random, visit);
         }
@@ -303,21 +322,21 @@ impl Set {
 
     /// Takes out a random member.
     pub fn take(&mut self, random: &mut Random) -> Option<Taken> {
-        match self {
-            Set::Ints(ints) => {
+        match self.view_mut() {
+            ViewMut::Ints(ints) => {
                 let at = random.below(ints.len());
                 let taken = (!ints.is_empty()).then(|| Taken::Int(ints.get(at)))?;
                 ints.remove_at(at);
                 Some(taken)
             }
-            Set::Pack(pack) => {
+            ViewMut::Pack(pack) => {
                 let at = pack.seek(random.below(pack.len()) as isize)?;
                 let taken = Taken::of(pack.get(at));
                 pack.remove(at, 1);
                 Some(taken)
             }
-            Set::Table(members) => members.remove_random(random).map(Taken::Text),
-            Set::Remains(_) => None,
+            ViewMut::Table(members) => members.remove_random(random).map(Taken::Text),
+            ViewMut::Remains(_) => None,
         }
     }
 
@@ -327,15 +346,15 @@ impl Set {
         let count = count.min(self.len());
         let mut taken = Vec::with_capacity(count);
         let mut choice = Choice::new(count, self.len());
-        match self {
-            Set::Ints(ints) => ints.retain(|n| {
+        match self.view_mut() {
+            ViewMut::Ints(ints) => ints.retain(|n| {
                 let takes = choice.next(random);
                 if takes {
                     taken.push(Taken::Int(n));
                 }
                 !takes
             }),
-            Set::Pack(pack) => {
+            ViewMut::Pack(pack) => {
                 let mut rest = Listpack::new();
                 for item in pack.iter() {
                     if choice.next(random) {
@@ -344,9 +363,9 @@ impl Set {
                         rest.insert_item(None, item);
                     }
                 }
-                *pack = rest;
+                pack.assign(rest);
             }
-            Set::Table(members) => {
+            ViewMut::Table(members) => {
                 taken.extend(
                     std::iter::from_fn(|| members.remove_random(random)).take(count).map(Taken::Text),
                 );
@@ -354,7 +373,7 @@ impl Set {
                     self.repack(limits);
                 }
             }
-            Set::Remains(_) => {}
+            ViewMut::Remains(_) => {}
         }
         taken
     }
@@ -362,7 +381,7 @@ impl Set {
     /// Becomes a listpack if it is small enough for one.
     fn repack(&mut self, limits: &Limits) {
         if self.len() <= limits.listpack_entries {
-            let mut smaller = Set::Pack(Listpack::new());
+            let mut smaller = Set::of_pack(Listpack::new());
             for member in self.iter() {
                 smaller.add_item(member, limits);
             }
@@ -434,42 +453,53 @@ where
 
 impl Collection for Set {
     const TYPE: &'static str = "set";
-    in_object!(Set);
+    in_object!();
 
     fn len(&self) -> usize {
-        match self {
-            Set::Ints(ints) => ints.len(),
-            Set::Pack(pack) => pack.len(),
-            Set::Table(members) => members.len(),
-            Set::Remains(remains) => remains.0.len(),
+        match self.view() {
+            View::Ints(ints) => ints.len(),
+            View::Pack(pack) => pack.len(),
+            View::Table(members) => members.len(),
+            View::Remains(remains) => remains.0.len(),
         }
     }
 
     fn encoding(&self) -> &'static str {
-        match self {
-            Set::Ints(_) => "intset",
-            Set::Pack(_) => "listpack",
-            Set::Table(_) | Set::Remains(_) => "hashtable",
+        match self.view() {
+            View::Ints(_) => "intset",
+            View::Pack(_) => "listpack",
+            View::Table(_) | View::Remains(_) => "hashtable",
         }
     }
 
     fn bytes_allocated(&self) -> usize {
-        match self {
-            Set::Ints(ints) => ints.bytes_allocated(),
-            Set::Pack(pack) => pack.bytes_allocated(),
-            Set::Table(members) => members.bytes_allocated(),
-            Set::Remains(_) => 0,
+        match self.view() {
+            View::Ints(ints) => ints.bytes_allocated(),
+            View::Pack(pack) => pack.bytes_allocated(),
+            View::Table(members) => members.bytes_allocated(),
+            View::Remains(_) => 0,
         }
     }
 
     fn free_some(&mut self, budget: usize) -> bool {
-        if let Set::Table(members) = self {
+        if let ViewMut::Table(members) = self.view_mut() {
             let leavings = members.clear();
-            *self = Set::Remains(Box::new(Remains(leavings)));
+            *self = Set(Word::new::<SetRemains>(Remains(leavings)));
         }
-        match self {
-            Set::Remains(remains) => remains.0.free_some(budget),
+        match self.view_mut() {
+            ViewMut::Remains(remains) => remains.0.free_some(budget),
             _ => false,
+        }
+    }
+}
+
+impl Clone for Set {
+    fn clone(&self) -> Set {
+        match self.view() {
+            View::Ints(ints) => Set::of_ints(ints.clone()),
+            View::Pack(pack) => Set::of_pack(pack.clone()),
+            View::Table(members) => Set::of_table(members.clone()),
+            View::Remains(_) => Set::default(),
         }
     }
 }

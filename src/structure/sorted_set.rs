@@ -17,9 +17,12 @@ mod tree;
 
 use super::listpack::Item;
 use super::object::{Collection, in_object};
+use super::word::{Word, ZsetPack, ZsetPackNamedSkiplist, ZsetRanked, views};
 use ahash::RandomState;
-use packed::{Packed, Pairs};
-use ranked::{Ranked, Walk};
+pub(super) use packed::Packed;
+use packed::Pairs;
+pub(super) use ranked::Ranked;
+use ranked::Walk;
 use std::cmp::Ordering;
 use tree::Target;
 
@@ -31,13 +34,16 @@ const LISTPACK_BYTES_MAX: usize = 1 << 30;
 /// What a score takes in a listpack at most.
 const SCORE_BYTES_MAX: usize = 10;
 
-/// See the module. Sixteen bytes.
-pub struct SortedSet(Form);
+/// See the module.
+#[repr(transparent)]
+pub struct SortedSet(Word);
 
-enum Form {
-    Packed { list: Packed, skiplist: bool },
-    Ranked(Box<Ranked>),
-}
+views!(SortedSet {
+    Listpack = ZsetPack,
+    // Called `skiplist`, and held as a listpack all the same.
+    Skiplist = ZsetPackNamedSkiplist,
+    Ranked = ZsetRanked,
+});
 
 /// What decides how a set is held, when it grows.
 #[derive(Clone, Copy)]
@@ -92,46 +98,54 @@ impl Default for SortedSet {
 }
 
 impl SortedSet {
+    fn of_packed(list: Packed, skiplist: bool) -> SortedSet {
+        SortedSet(if skiplist {
+            Word::new::<ZsetPackNamedSkiplist>(list)
+        } else {
+            Word::new::<ZsetPack>(list)
+        })
+    }
+
     pub fn new() -> SortedSet {
-        SortedSet(Form::Packed { list: Packed::new(), skiplist: false })
+        SortedSet::of_packed(Packed::new(), false)
     }
 
     /// An empty set for so many members, of which the longest has so many bytes.
     pub fn for_members(len: usize, longest: usize, growth: &Growth<'_>) -> SortedSet {
         let skiplist = len > growth.entries_max || longest > growth.value_max;
-        SortedSet(Form::Packed { list: Packed::new(), skiplist })
+        SortedSet::of_packed(Packed::new(), skiplist)
     }
 
     pub fn score(&self, member: &[u8]) -> Option<f64> {
-        match &self.0 {
-            Form::Packed { list, .. } => list.score(member),
-            Form::Ranked(ranked) => ranked.score(member),
+        match self.view() {
+            View::Listpack(list) | View::Skiplist(list) => list.score(member),
+            View::Ranked(ranked) => ranked.score(member),
         }
     }
 
     /// How many elements come before this one, and its score.
     pub fn rank(&self, member: &[u8]) -> Option<(usize, f64)> {
-        match &self.0 {
-            Form::Packed { list, .. } => list.rank(member),
-            Form::Ranked(ranked) => ranked.rank(member),
+        match self.view() {
+            View::Listpack(list) | View::Skiplist(list) => list.rank(member),
+            View::Ranked(ranked) => ranked.rank(member),
         }
     }
 
     /// How many elements lie before an edge.
     pub fn rank_of(&self, edge: Edge<'_>) -> usize {
-        match (edge, &self.0) {
+        match (edge, self.view()) {
             (Edge::Start, _) => 0,
             (Edge::End, _) => self.len(),
-            (edge, Form::Packed { list, .. }) => list.edge(edge),
-            (edge, Form::Ranked(ranked)) => ranked.edge(edge),
+            (edge, View::Listpack(list) | View::Skiplist(list)) => list.edge(edge),
+            (edge, View::Ranked(ranked)) => ranked.edge(edge),
         }
     }
 
     /// Elements in order but for the first `skipped`; with `reverse` from the last on.
     pub fn elements(&self, skipped: usize, reverse: bool) -> Elements<'_> {
-        Elements(match &self.0 {
-            Form::Packed { list, .. } => Kind::Packed(list.elements(skipped, reverse)),
-            Form::Ranked(ranked) => Kind::Ranked(ranked.elements(skipped, reverse)),
+        Elements(match self.view() {
+            View::Listpack(list) | View::Skiplist(list) => Kind::Packed(list.elements(skipped, reverse)),
+            View::Ranked(ranked) => Kind::Ranked(ranked.elements(skipped, reverse)),
         })
     }
 
@@ -149,12 +163,13 @@ impl SortedSet {
         growth: &Growth<'_>,
         decide: impl FnOnce(Option<f64>) -> Option<f64>,
     ) -> Option<f64> {
-        match &mut self.0 {
-            Form::Ranked(ranked) => ranked.update(member, decide),
-            Form::Packed { list, skiplist } => match list.locate(member) {
+        let skiplist = !self.is_listpack();
+        match self.view_mut() {
+            ViewMut::Ranked(ranked) => ranked.update(member, decide),
+            ViewMut::Listpack(list) | ViewMut::Skiplist(list) => match list.locate(member) {
                 Some((at, old)) => {
                     if let Some(new) = decide(Some(old)).filter(|new| *new != old) {
-                        list.rescore(at, member, new, *skiplist);
+                        list.rescore(at, member, new, skiplist);
                     }
                     Some(old)
                 }
@@ -176,35 +191,39 @@ impl SortedSet {
     /// Adds a member that is not there. The way to fill a new set, quickest in order.
     pub fn add(&mut self, member: &[u8], score: f64, growth: &Growth<'_>) {
         debug_assert!(!score.is_nan());
-        match &mut self.0 {
-            Form::Ranked(ranked) => ranked.add(member, score),
-            Form::Packed { list, skiplist } => {
-                let (len, bytes) = (list.len() + 1, list.bytes() + member.len());
-                *skiplist |= len > growth.entries_max || member.len() > growth.value_max;
-                let packed = if *skiplist {
-                    len <= PACKED_LEN_MAX && bytes <= PACKED_BYTES_MAX - SCORE_BYTES_MAX
-                } else {
-                    bytes <= LISTPACK_BYTES_MAX
-                };
-                if packed {
-                    list.add(member, score, *skiplist);
-                    return;
-                }
-                let mut ranked = Ranked::new(growth.hasher.clone());
-                for (member, score) in list.elements(0, false) {
-                    ranked.add(member.text(&mut itoa::Buffer::new()), score);
-                }
-                ranked.add(member, score);
-                self.0 = Form::Ranked(Box::new(ranked));
+        let was_listpack = self.is_listpack();
+        let list = match self.view_mut() {
+            ViewMut::Ranked(ranked) => return ranked.add(member, score),
+            ViewMut::Listpack(list) | ViewMut::Skiplist(list) => list,
+        };
+        let (len, bytes) = (list.len() + 1, list.bytes() + member.len());
+        let skiplist = !was_listpack || len > growth.entries_max || member.len() > growth.value_max;
+        let packed = if skiplist {
+            len <= PACKED_LEN_MAX && bytes <= PACKED_BYTES_MAX - SCORE_BYTES_MAX
+        } else {
+            bytes <= LISTPACK_BYTES_MAX
+        };
+        if packed {
+            list.add(member, score, skiplist);
+            if skiplist && was_listpack {
+                let list = list.take_all();
+                *self = SortedSet::of_packed(list, true);
             }
+            return;
         }
+        let mut ranked = Ranked::new(growth.hasher.clone());
+        for (member, score) in list.elements(0, false) {
+            ranked.add(member.text(&mut itoa::Buffer::new()), score);
+        }
+        ranked.add(member, score);
+        *self = SortedSet(Word::new::<ZsetRanked>(ranked));
     }
 
     /// Removes a member; the score it had.
     pub fn remove(&mut self, member: &[u8]) -> Option<f64> {
-        match &mut self.0 {
-            Form::Packed { list, .. } => list.remove(member),
-            Form::Ranked(ranked) => ranked.remove(member),
+        match self.view_mut() {
+            ViewMut::Listpack(list) | ViewMut::Skiplist(list) => list.remove(member),
+            ViewMut::Ranked(ranked) => ranked.remove(member),
         }
     }
 
@@ -212,34 +231,37 @@ impl SortedSet {
     pub fn remove_ranks(&mut self, ranks: std::ops::Range<usize>, each: impl FnMut(&[u8], f64)) {
         let end = ranks.end.min(self.len());
         let count = end.saturating_sub(ranks.start);
-        match &mut self.0 {
+        match self.view_mut() {
             _ if count == 0 => {}
-            Form::Packed { list, .. } => list.take(ranks.start, count, false, each),
-            Form::Ranked(ranked) => ranked.take(Target::Rank(ranks.start), count, each),
+            ViewMut::Listpack(list) | ViewMut::Skiplist(list) => list.take(ranks.start, count, false, each),
+            ViewMut::Ranked(ranked) => ranked.take(Target::Rank(ranks.start), count, each),
         }
     }
 
     /// Removes up to `count` elements from the first on, or from the last on backwards.
     pub fn pop(&mut self, end: End, count: usize, each: impl FnMut(&[u8], f64)) {
         let count = count.min(self.len());
-        match (&mut self.0, end) {
+        match (self.view_mut(), end) {
             _ if count == 0 => {}
-            (Form::Packed { list, .. }, End::Min) => list.take(0, count, false, each),
-            (Form::Packed { list, .. }, End::Max) => list.take(list.len() - count, count, true, each),
-            (Form::Ranked(ranked), End::Min) => ranked.take(Target::First, count, each),
-            (Form::Ranked(ranked), End::Max) => ranked.take(Target::Last, count, each),
+            (ViewMut::Listpack(list) | ViewMut::Skiplist(list), End::Min) => list.take(0, count, false, each),
+            (ViewMut::Listpack(list) | ViewMut::Skiplist(list), End::Max) => {
+                let from = list.len() - count;
+                list.take(from, count, true, each)
+            }
+            (ViewMut::Ranked(ranked), End::Min) => ranked.take(Target::First, count, each),
+            (ViewMut::Ranked(ranked), End::Max) => ranked.take(Target::Last, count, each),
         }
     }
 
     /// Visits elements from `cursor` on, about `count` of them, and returns the cursor for the next
     /// call, 0 at the end. What is there from the first call to the last is visited.
     pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Item<'_>, f64)) -> u64 {
-        match &self.0 {
-            Form::Packed { list, .. } => {
+        match self.view() {
+            View::Listpack(list) | View::Skiplist(list) => {
                 list.elements(0, false).for_each(|(member, score)| visit(member, score));
                 0
             }
-            Form::Ranked(ranked) => {
+            View::Ranked(ranked) => {
                 ranked.scan(cursor, count, |member, score| visit(Item::Bytes(member), score))
             }
         }
@@ -247,17 +269,17 @@ impl SortedSet {
 
     /// Whether Redis would hold it as a listpack.
     pub fn is_listpack(&self) -> bool {
-        matches!(self.0, Form::Packed { skiplist: false, .. })
+        matches!(self.view(), View::Listpack(_))
     }
 
     /// Whether it is held as one.
     pub fn is_packed(&self) -> bool {
-        matches!(self.0, Form::Packed { .. })
+        !matches!(self.view(), View::Ranked(_))
     }
 
     #[cfg(test)]
     fn check(&self) {
-        if let Form::Ranked(ranked) = &self.0 {
+        if let View::Ranked(ranked) = self.view() {
             ranked.check();
         }
     }
@@ -292,12 +314,12 @@ impl<'a> Iterator for Elements<'a> {
 
 impl Collection for SortedSet {
     const TYPE: &'static str = "zset";
-    in_object!(SortedSet);
+    in_object!();
 
     fn len(&self) -> usize {
-        match &self.0 {
-            Form::Packed { list, .. } => list.len(),
-            Form::Ranked(ranked) => ranked.len(),
+        match self.view() {
+            View::Listpack(list) | View::Skiplist(list) => list.len(),
+            View::Ranked(ranked) => ranked.len(),
         }
     }
 
@@ -306,26 +328,27 @@ impl Collection for SortedSet {
     }
 
     fn bytes_allocated(&self) -> usize {
-        match &self.0 {
-            Form::Packed { list, .. } => list.bytes_allocated(),
-            Form::Ranked(ranked) => ranked.bytes_allocated(),
+        match self.view() {
+            View::Listpack(list) | View::Skiplist(list) => list.bytes_allocated(),
+            View::Ranked(ranked) => ranked.bytes_allocated(),
         }
     }
 
     fn free_some(&mut self, budget: usize) -> bool {
-        match &mut self.0 {
-            Form::Packed { .. } => false,
-            Form::Ranked(ranked) => ranked.free_some(budget),
+        match self.view_mut() {
+            ViewMut::Listpack(_) | ViewMut::Skiplist(_) => false,
+            ViewMut::Ranked(ranked) => ranked.free_some(budget),
         }
     }
 }
 
 impl Clone for SortedSet {
     fn clone(&self) -> SortedSet {
-        SortedSet(match &self.0 {
-            Form::Packed { list, skiplist } => Form::Packed { list: list.clone(), skiplist: *skiplist },
-            Form::Ranked(ranked) => Form::Ranked(Box::new(ranked.copy())),
-        })
+        match self.view() {
+            View::Listpack(list) => SortedSet::of_packed(list.clone(), false),
+            View::Skiplist(list) => SortedSet::of_packed(list.clone(), true),
+            View::Ranked(ranked) => SortedSet(Word::new::<ZsetRanked>(ranked.copy())),
+        }
     }
 }
 

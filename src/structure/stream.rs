@@ -26,15 +26,22 @@ pub use node::{EntryRef, Pairs};
 
 use super::heap::good_size;
 use super::object::{Collection, in_object};
+use super::word::{StreamBody, Word};
 
 /// See the module. One pointer wide.
-#[derive(Clone, PartialEq, Default)]
-pub struct Stream(Box<Body>);
+#[repr(transparent)]
+pub struct Stream(Word);
 
 #[derive(Clone, PartialEq, Default)]
-struct Body {
+pub struct Body {
     entries: Entries,
     groups: Groups,
+}
+
+impl Default for Stream {
+    fn default() -> Stream {
+        Stream::of(Body::default())
+    }
 }
 
 impl Stream {
@@ -42,44 +49,59 @@ impl Stream {
         Stream::default()
     }
 
+    fn of(body: Body) -> Stream {
+        Stream(Word::new::<StreamBody>(body))
+    }
+
+    #[inline(always)]
+    fn body(&self) -> &Body {
+        self.0.get::<StreamBody>().expect("a stream's word")
+    }
+
+    #[inline(always)]
+    fn body_mut(&mut self) -> &mut Body {
+        self.0.get_mut::<StreamBody>().expect("a stream's word")
+    }
+
     /// Nodes that were trimmed away, to be freed like a deleted stream.
     pub fn of_entries(entries: Entries) -> Stream {
-        Stream(Box::new(Body { entries, groups: Groups::default() }))
+        Stream::of(Body { entries, groups: Groups::default() })
     }
 
     /// A group that was destroyed, to be freed like a deleted stream.
     pub fn of_group(group: Group) -> Stream {
-        Stream(Box::new(Body { entries: Entries::default(), groups: Groups::of(group) }))
+        Stream::of(Body { entries: Entries::default(), groups: Groups::of(group) })
     }
 
     pub fn entries(&self) -> &Entries {
-        &self.0.entries
+        &self.body().entries
     }
 
     pub fn entries_mut(&mut self) -> &mut Entries {
-        &mut self.0.entries
+        &mut self.body_mut().entries
     }
 
     pub fn groups(&self) -> &Groups {
-        &self.0.groups
+        &self.body().groups
     }
 
     pub fn groups_mut(&mut self) -> &mut Groups {
-        &mut self.0.groups
+        &mut self.body_mut().groups
     }
 
     /// Both, for commands that deliver entries to a group.
     pub fn parts_mut(&mut self) -> (&mut Entries, &mut Groups) {
-        (&mut self.0.entries, &mut self.0.groups)
+        let body = self.body_mut();
+        (&mut body.entries, &mut body.groups)
     }
 }
 
 impl Collection for Stream {
     const TYPE: &'static str = "stream";
-    in_object!(Stream);
+    in_object!();
 
     fn len(&self) -> usize {
-        self.0.entries.len() as usize
+        self.body().entries.len() as usize
     }
 
     fn encoding(&self) -> &'static str {
@@ -87,22 +109,40 @@ impl Collection for Stream {
     }
 
     fn bytes_allocated(&self) -> usize {
-        good_size(size_of::<Body>()) + self.0.entries.bytes_allocated() + self.0.groups.bytes_allocated()
+        good_size(size_of::<Body>())
+            + self.body().entries.bytes_allocated()
+            + self.body().groups.bytes_allocated()
     }
 
     fn pieces(&self) -> usize {
-        self.0.entries.nodes() + self.0.groups.pieces()
+        self.body().entries.nodes() + self.body().groups.pieces()
     }
 
     fn free_some(&mut self, budget: usize) -> bool {
         let mut left = budget;
-        self.0.entries.free_some(&mut left) || self.0.groups.free_some(&mut left)
+        let body = self.body_mut();
+        body.entries.free_some(&mut left) || body.groups.free_some(&mut left)
+    }
+}
+
+impl Clone for Stream {
+    fn clone(&self) -> Stream {
+        Stream::of(self.body().clone())
+    }
+}
+
+impl PartialEq for Stream {
+    fn eq(&self, other: &Stream) -> bool {
+        self.body() == other.body()
     }
 }
 
 /// Everything but when consumers were last seen, which no journal carries.
 impl std::fmt::Debug for Stream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stream").field("entries", &self.0.entries).field("groups", &self.0.groups).finish()
+        f.debug_struct("Stream")
+            .field("entries", &self.body().entries)
+            .field("groups", &self.body().groups)
+            .finish()
     }
 }

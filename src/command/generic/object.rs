@@ -6,6 +6,7 @@ use crate::command::{Error, Exec};
 use crate::config::Settings;
 use crate::config::words::MaxmemoryPolicy;
 use crate::resp::Args;
+use crate::structure::object::View;
 use crate::structure::{Entry, Object, Value};
 
 /// Longest string that Redis keeps in one piece with its header.
@@ -23,9 +24,9 @@ fn type_of(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
 /// The names of the version that INFO tells (`redis_version`): 7.0 calls every list a quicklist, and a set
 /// that is not an intset a hashtable.
 pub(in crate::command) fn shown_encoding(object: &Object) -> &'static str {
-    match (object, object.encoding()) {
-        (Object::List(_), _) => "quicklist",
-        (Object::Set(_), "listpack") => "hashtable",
+    match (object.view(), object.encoding()) {
+        (View::List(_), _) => "quicklist",
+        (View::Set(_), "listpack") => "hashtable",
         (_, name) => name,
     }
 }

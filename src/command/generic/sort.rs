@@ -16,7 +16,8 @@ use crate::config::EventClasses;
 use crate::keyspace::{Keys, Ttl};
 use crate::resp::{Args, Reply};
 use crate::structure::list::Side;
-use crate::structure::{Collection, Item, List, NewValue, Object, Value};
+use crate::structure::object::View;
+use crate::structure::{Collection, Hash, Item, List, NewValue, Object, Value};
 use options::{Options, Pattern};
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -59,24 +60,22 @@ fn elements(
     let mut copy = |item: Item<'_>| texts.push(item.text(&mut itoa::Buffer::new()));
     let part = |len| if options.unsorted { options.limit(len) } else { 0..len };
     let backwards = options.unsorted && options.desc;
-    match entry.object() {
-        Some(Object::List(list)) => {
+    match entry.object().map(Object::view) {
+        Some(View::List(list)) => {
             let part = part(list.len());
             match part.len() {
                 0 => {}
-                count if backwards => {
-                    list.range_rev(list.len() - 1 - part.start, count).for_each(copy);
-                }
-                count => list.range(part.start, count).for_each(copy),
+                count if backwards => list.each(list.len() - 1 - part.start, count, Side::Left, copy),
+                count => list.each(part.start, count, Side::Right, copy),
             }
             Ok(Source::Ordered)
         }
-        Some(Object::SortedSet(set)) => {
+        Some(View::SortedSet(set)) => {
             let part = part(set.len());
             set.elements(part.start, backwards).take(part.len()).for_each(|(member, _)| copy(member));
             Ok(Source::Ordered)
         }
-        Some(Object::Set(set)) => {
+        Some(View::Set(set)) => {
             set.iter().for_each(copy);
             Ok(Source::Set)
         }
@@ -104,7 +103,8 @@ fn follow<R>(
     match (entry.value(), field) {
         (Value::Bytes(bytes), None) => f(Some(bytes)),
         (Value::Int(n), None) => f(Some(itoa::Buffer::new().format(n).as_bytes())),
-        (Value::Object(Object::Hash(hash)), Some(field)) => match hash.find(field, now) {
+        (Value::Object(object), Some(field)) => match Hash::of(object).and_then(|hash| hash.find(field, now))
+        {
             Some(field) => f(Some(field.value.text(&mut itoa::Buffer::new()))),
             None => f(None),
         },

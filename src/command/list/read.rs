@@ -6,7 +6,9 @@ use crate::command::spec::*;
 use crate::command::{Error, Exec};
 use crate::keyspace::Keys;
 use crate::resp::Args;
+use crate::structure::list::Side;
 use crate::structure::{Collection, Item, List};
+use std::ops::ControlFlow;
 
 fn llen(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let len = read(&mut x.keys, args.at(1), |list| list.len())?;
@@ -19,9 +21,7 @@ fn lindex(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     // Where there is no list, the index may be anything.
     let found = read(keys, args.at(1), |list| {
         let index = parse_i64(args.at(2)).ok_or(Error::NotInteger)?;
-        let item = list.get(index);
-        item.into_iter().for_each(|item| write_item(reply, item));
-        Ok::<_, Error>(item.is_some())
+        Ok::<_, Error>(list.get(index, |item| write_item(reply, item)).is_some())
     })?;
     if !found.transpose()?.unwrap_or(false) {
         reply.null();
@@ -44,9 +44,7 @@ fn lrange(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let found = read(keys, args.at(1), |list| {
         let (first, count) = slice(list.len(), start, stop);
         reply.array(count);
-        if count > 0 {
-            list.range(first, count).for_each(|item| write_item(reply, item));
-        }
+        list.each(first, count, Side::Right, |item| write_item(reply, item));
     })?;
     if found.is_none() {
         reply.array(0);
@@ -94,16 +92,25 @@ impl Search {
             Some(0) => usize::MAX,
             Some(count) => count as usize,
         };
-        let skipped = (self.rank.unsigned_abs() - 1) as usize;
-        let matching = |(_, item): &(usize, Item<'_>)| *item == wanted;
-        if self.rank > 0 {
-            let all = list.iter().enumerate().take(looked_at).filter(matching);
-            all.skip(skipped).take(wanted_matches).for_each(|(at, _)| found(at));
-        } else {
-            let last = list.len() - 1;
-            let all = list.iter_rev().enumerate().take(looked_at).filter(matching);
-            all.skip(skipped).take(wanted_matches).for_each(|(at, _)| found(last - at));
-        }
+        let (mut skipped, mut matches, mut seen) = (self.rank.unsigned_abs() - 1, 0, 0);
+        let last = list.len() - 1;
+        let (start, towards) = if self.rank > 0 { (0, Side::Right) } else { (last, Side::Left) };
+        list.visit(start, towards, |item| {
+            if item == wanted {
+                if skipped > 0 {
+                    skipped -= 1;
+                } else {
+                    found(if self.rank > 0 { seen } else { last - seen });
+                    matches += 1;
+                }
+            }
+            seen += 1;
+            if seen == looked_at || matches == wanted_matches {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
     }
 }
 

@@ -2,6 +2,8 @@
 
 use crate::command::testing::{Bench, expect, expect_journal};
 use crate::config::EventClasses;
+use crate::structure::List;
+use crate::structure::list::Side;
 
 const WRONG_TYPE: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value";
 const NOT_INTEGER: &str = "-ERR value is not an integer or out of range";
@@ -300,4 +302,17 @@ fn events_come_in_redis_order() {
     ] {
         assert_eq!(events(&mut b, line), expected, "{line}");
     }
+}
+
+/// The fields and figures of redis-server 7.0.15.
+#[test]
+fn debug_object_tells_of_the_nodes_of_a_list() {
+    let settings = crate::config::Settings::default();
+    let mut list = List::new();
+    let elements = [&b"a"[..], b"b", b"300"];
+    list.extend(Side::Right, elements.into_iter(), &super::limits(&settings));
+    assert_eq!(
+        super::debug_fields(&list, &settings),
+        " ql_nodes:1 ql_avg_node:3.00 ql_listpack_max:-2 ql_compressed:0 ql_uncompressed_size:16"
+    );
 }

@@ -11,7 +11,8 @@ use crate::command::spec::*;
 use crate::command::{Error, Exec};
 use crate::keyspace::Keys;
 use crate::resp::Args;
-use crate::structure::{Collection, Item, Object, Set, SortedSet, Value};
+use crate::structure::object::View;
+use crate::structure::{Collection, Entry, Item, Object, Set, SortedSet, Value};
 use ahash::RandomState;
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -151,7 +152,7 @@ fn parse(
         // Counts the hit and removes what has expired, so that a replay sees the same inputs.
         if let Some(entry) = keys.read(args.at(i)) {
             match entry.value() {
-                Value::Object(Object::SortedSet(_) | Object::Set(_)) => {}
+                Value::Object(object) if matches!(object.view(), View::SortedSet(_) | View::Set(_)) => {}
                 _ => return Err(Error::WrongType),
             }
         }
@@ -211,11 +212,12 @@ type Weighted<'a> = (Input<'a>, f64);
 
 impl Request {
     fn inputs<'k>(&self, keys: &'k Keys<'_>, args: Args<'_>) -> Vec<Weighted<'k>> {
-        let input = |i: usize| match keys.view(args.at(self.first + i)).map(|entry| entry.value()) {
-            Some(Value::Object(Object::SortedSet(set))) => Input::Sorted(set),
-            Some(Value::Object(Object::Set(set))) => Input::Plain(set),
-            _ => Input::Absent,
-        };
+        let input =
+            |i: usize| match keys.view(args.at(self.first + i)).and_then(Entry::object).map(Object::view) {
+                Some(View::SortedSet(set)) => Input::Sorted(set),
+                Some(View::Set(set)) => Input::Plain(set),
+                _ => Input::Absent,
+            };
         let weight = |i: usize| self.weights.and_then(|at| parse_f64(args.at(at + i))).unwrap_or(1.0);
         let mut inputs: Vec<_> = (0..self.numkeys).map(|i| (input(i), weight(i))).collect();
         if self.operation != Operation::Diff {

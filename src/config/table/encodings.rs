@@ -1,7 +1,6 @@
 //! Up to which size small collections keep their compact encoding.
 
 use super::*;
-use crate::config::parameter::Severity::*;
 
 pub const THEME: Theme = Theme {
     title: "Encodings of small values",
@@ -17,7 +16,7 @@ const ROWS: &[Parameter] = &[
     Parameter::new("list-max-listpack-size", number!(list_max_listpack_size: i32, INT_MIN, INT_MAX), "-2",
         "Size of one node of a list: a number of elements if positive; -1 to -5 mean 4, 8, 16, 32 and 64 KiB.").alias("list-max-ziplist-size"),
     Parameter::new("list-compress-depth", number!(list_compress_depth: u32, 0, INT_MAX), "0",
-        "Nodes at each end of a list that are not compressed. 0 compresses none.").later("compression of lists is", Warn),
+        "Nodes at each end of a list that are not compressed. 0 compresses none."),
     Parameter::new("set-max-intset-entries", number!(set_max_intset_entries: u64, 0, LONG_MAX), "512",
         "Members up to which a set of integers is an intset."),
     Parameter::new("set-max-listpack-entries", number!(set_max_listpack_entries: u64, 0, LONG_MAX), "128",

@@ -19,13 +19,19 @@ const SLACK_MAX: usize = 31;
 pub(super) const HEADER: usize = 8;
 const TTL: usize = 12;
 pub(super) const SHORT_KEY_MAX: usize = u16::MAX as usize;
-pub(super) const LRU_MASK: u64 = 0xff_ffff;
+pub(super) const LRU_SHIFT: u32 = 8;
+pub(super) const LRU_MASK: u64 = 0xff_ffff << LRU_SHIFT;
+/// Where the key of a bare entry begins, and how long it may be.
+const BARE_KEY: usize = 2;
+pub(super) const BARE_KEY_MAX: usize = u8::MAX as usize;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Bytes,
     Int,
     Object,
+    /// There is none.
+    Bare,
 }
 
 /// The first word of a block.
@@ -33,11 +39,13 @@ pub(super) enum Kind {
 pub(super) struct Header(pub(super) u64);
 
 impl Header {
-    pub(super) const INT: u64 = 1 << 24;
-    pub(super) const OBJECT: u64 = 1 << 25;
-    pub(super) const RAW: u64 = 1 << 26;
-    pub(super) const TTL: u64 = 1 << 27;
-    pub(super) const LONG_KEY: u64 = 1 << 28;
+    pub(super) const INT: u64 = 1;
+    pub(super) const OBJECT: u64 = 1 << 1;
+    pub(super) const RAW: u64 = 1 << 2;
+    pub(super) const TTL: u64 = 1 << 3;
+    pub(super) const LONG_KEY: u64 = 1 << 4;
+    /// A key and nothing else: above the flags there are its length and its first six bytes.
+    pub(super) const BARE: u64 = 1 << 5;
     pub(super) const VALUE_BITS: u64 = Self::INT | Self::OBJECT | Self::RAW;
     const LENGTHS: u32 = 48;
 
@@ -51,6 +59,8 @@ impl Header {
             Kind::Int
         } else if self.has(Self::OBJECT) {
             Kind::Object
+        } else if self.has(Self::BARE) {
+            Kind::Bare
         } else {
             Kind::Bytes
         }
@@ -70,7 +80,25 @@ impl Header {
     /// Where the key starts.
     #[inline(always)]
     pub(super) fn key_at(self) -> usize {
+        if self.has(Self::BARE) { BARE_KEY } else { self.full_key_at() }
+    }
+    /// The same of an entry that is not bare.
+    #[inline(always)]
+    pub(super) fn full_key_at(self) -> usize {
         HEADER + if self.has(Self::TTL) { TTL } else { 0 } + if self.has(Self::LONG_KEY) { 8 } else { 0 }
+    }
+    /// Length of a bare entry's key.
+    #[inline(always)]
+    pub(super) fn bare_len(self) -> usize {
+        (self.0 >> 8) as u8 as usize
+    }
+    /// Bytes of the block of a bare entry with a key of this length: what the allocator gives, without slack.
+    pub(super) fn bare_size(key_len: usize) -> usize {
+        good_size(round_up(BARE_KEY + key_len))
+    }
+    /// What stands before the key of a bare entry.
+    pub(super) fn bare_head(key_len: usize) -> [u8; BARE_KEY] {
+        [Self::BARE as u8, key_len as u8]
     }
     pub(super) fn with_value(self, bits: u64, val_len: usize, slack: usize) -> Header {
         debug_assert!(val_len <= INLINE_MAX && slack <= SLACK_MAX);
@@ -145,6 +173,11 @@ pub(super) fn round_up(bytes: usize) -> usize {
 pub(super) fn allocate(needed: usize, wanted: usize) -> (*mut u8, usize) {
     let least = round_up(needed);
     let size = round_up(good_size(wanted.max(least))).min(least + SLACK_MAX * GRAIN);
+    (allocate_exactly(size), (size - least) / GRAIN)
+}
+
+/// A fresh block of a size that the allocator has.
+pub(super) fn allocate_exactly(size: usize) -> *mut u8 {
     let layout = layout(size);
     // SAFETY: the size is at least GRAIN.
     let block = unsafe { alloc(layout) };
@@ -152,7 +185,7 @@ pub(super) fn allocate(needed: usize, wanted: usize) -> (*mut u8, usize) {
         handle_alloc_error(layout);
     }
     assert!(block.addr() <= ADDRESS, "an address above 48 bits");
-    (block, (size - least) / GRAIN)
+    block
 }
 
 pub(super) fn layout(size: usize) -> Layout {
@@ -170,12 +203,12 @@ pub(super) fn stage<'a>(value: NewValue<'a>, spare: &'a mut Vec<u8>) -> Staged<'
     match value {
         NewValue::Int(n) => Staged::Int(n),
         NewValue::Bytes(bytes) if bytes.len() <= INLINE_MAX => Staged::Bytes(bytes),
-        NewValue::Bytes(bytes) => Staged::Object(Object::Bytes(Box::new(bytes.to_vec()))),
+        NewValue::Bytes(bytes) => Staged::Object(Object::of_bytes(bytes.to_vec())),
         NewValue::Owned(bytes) if bytes.len() <= INLINE_MAX => {
             *spare = bytes;
             Staged::Bytes(spare)
         }
-        NewValue::Owned(bytes) => Staged::Object(Object::Bytes(Box::new(bytes))),
+        NewValue::Owned(bytes) => Staged::Object(Object::of_bytes(bytes)),
         NewValue::Object(object) => Staged::Object(object),
     }
 }

@@ -103,14 +103,20 @@ fn same(entry: &Entry, naive: &Naive) {
     assert_eq!(entry.is_raw(), naive.raw);
     assert_eq!(entry.expire_at(), naive.expire);
     assert_eq!(entry.wheel_handle(), naive.handle);
-    assert_eq!(entry.lru(), naive.lru & 0xff_ffff);
+    let lru = if entry.header().has(Header::BARE) { 0 } else { naive.lru & 0xff_ffff };
+    assert_eq!(entry.lru(), lru);
     assert!(entry.bytes_allocated() >= naive.key.len());
 }
 
 fn run(first: NaiveValue, expire: Option<u64>, steps: Vec<Step>) {
-    let mut naive = Naive { key: b"k".to_vec(), value: first, raw: false, expire, handle: None, lru: 0 };
-    let mut entry = Entry::new(&naive.key, naive.value.new_value(false), expire);
-    let mut mark = 0;
+    let naive = Naive { key: b"k".to_vec(), value: first, raw: false, expire, handle: None, lru: 0 };
+    let entry = Entry::new(&naive.key, naive.value.new_value(false), expire);
+    run_from(entry, naive, steps);
+}
+
+fn run_from(mut entry: Entry, mut naive: Naive, steps: Vec<Step>) {
+    same(&entry, &naive);
+    let mut mark = entry.mark();
     for step in steps {
         match step {
             Step::Set(value, owned) => {
@@ -149,7 +155,8 @@ fn run(first: NaiveValue, expire: Option<u64>, steps: Vec<Step>) {
             }
             Step::Touch(clock) => {
                 entry.touch(clock);
-                naive.lru = clock;
+                // A bare entry has no access clock, and none that it had comes back.
+                naive.lru = if entry.header().has(Header::BARE) { 0 } else { clock };
             }
             Step::Mark(new) => {
                 entry.set_mark(new);
@@ -163,7 +170,7 @@ fn run(first: NaiveValue, expire: Option<u64>, steps: Vec<Step>) {
                 entry.set_mark(old.mark());
             }
             Step::PushToObject(byte) => {
-                if let Some(Object::Bytes(string)) = entry.object_mut() {
+                if let Some(string) = entry.object_mut().and_then(Object::bytes_mut) {
                     string.push(byte);
                     let mut text = naive.value.text();
                     text.push(byte);
@@ -192,6 +199,18 @@ proptest! {
         steps in prop::collection::vec(step(), 0..if cfg!(miri) { 12 } else { 40 }),
     ) {
         run(first, expire, steps);
+    }
+
+    /// What was a key and nothing else becomes what it is made to be.
+    #[test]
+    fn a_bare_entry_is_one_with_an_empty_value(
+        key in key(),
+        steps in prop::collection::vec(step(), 0..if cfg!(miri) { 6 } else { 8 }),
+    ) {
+        let entry = Entry::bare(&key);
+        assert!(!entry.header().has(Header::BARE) || entry.bytes_allocated() == good_size(key.len() + 2));
+        let value = NaiveValue::Bytes(Vec::new());
+        run_from(entry, Naive { key, value, raw: false, expire: None, handle: None, lru: 0 }, steps);
     }
 }
 

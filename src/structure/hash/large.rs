@@ -8,7 +8,6 @@ use crate::base::random::Random;
 use crate::structure::entry::{Entry, NewValue, Value};
 use crate::structure::heap::good_size;
 use crate::structure::listpack::Item;
-use crate::structure::object::Object;
 use crate::structure::table::{Leavings, Lookup, Table};
 use ahash::RandomState;
 use std::collections::BTreeSet;
@@ -18,7 +17,7 @@ const DEADLINE_BYTES: usize = 26;
 /// How often a random pick may come upon a field that has expired.
 const RANDOM_TRIES: u32 = 64;
 
-pub(super) struct Large {
+pub struct Large {
     table: Table,
     /// What the entries take from the allocator.
     entry_bytes: usize,
@@ -247,7 +246,6 @@ fn field_of(entry: &Entry) -> Field<'_> {
         Value::Int(n) => Item::Int(n),
         Value::Bytes(bytes) => Item::Bytes(bytes),
         // Nothing else is ever put into a field.
-        Value::Object(Object::Bytes(bytes)) => Item::Bytes(bytes),
         Value::Object(_) => Item::Bytes(b""),
     };
     Field { name: Item::Bytes(entry.key()), value, expire_at: entry.expire_at() }

@@ -13,7 +13,8 @@ const WHOLE: &str = "a field has all its elements";
 
 /// Names and values in turn, in the order in which the fields came.
 #[derive(Clone, Default)]
-pub(super) struct Pairs(Listpack);
+#[repr(transparent)]
+pub struct Pairs(Listpack);
 
 impl Pairs {
     #[inline]

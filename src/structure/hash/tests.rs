@@ -234,3 +234,15 @@ fn a_huge_hash_is_freed_in_slices() {
     assert!((10..=25).contains(&calls), "{calls}");
     assert!(hash.is_empty());
 }
+
+#[test]
+fn an_update_alone_takes_a_listpack_over_a_lowered_limit() {
+    let mut hash = Hash::new();
+    for name in [b"a", b"b", b"c"] {
+        hash.set(name, b"1", Expiry::Clear, 0, &limits(3, 64));
+    }
+    assert!(!hash.set(b"b", b"2", Expiry::Clear, 0, &limits(3, 64)));
+    assert_eq!(hash.encoding(), "listpack");
+    assert!(!hash.set(b"b", b"3", Expiry::Clear, 0, &limits(2, 64)));
+    assert_eq!((hash.encoding(), hash.len()), ("hashtable", 3));
+}

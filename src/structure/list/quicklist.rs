@@ -1,63 +1,27 @@
 //! The form of a long list: a deque of listpacks of limited size. Pushes and pops at both ends touch one
-//! node; an index is found by counting nodes from the nearer end, 16 bytes of contiguous memory each.
+//! node; an index is found by counting nodes from the nearer end, 24 bytes of contiguous memory each.
 //!
 //! Invariants: no node is empty; `len` is the sum of the nodes' counts, and each count is its listpack's.
 //! Nodes keep within the limits that held when they were written, but for those of a single element. What
 //! is removed may leave small nodes: neighbours that together fill at most half a node are joined where
-//! the removal was in the middle. Inner nodes are not compressed. Called by `List`.
+//! the removal was in the middle.
+//!
+//! With `list-compress-depth` nodes that far from both ends are compressed after every change that could have
+//! touched them; what is changed is opened first. An element that is only read is read from a copy.
+//! Called by `List`.
 
+use super::node::Node;
 use super::{Item, Limits, Listpack, Pos, Side};
 use crate::structure::heap::good_size;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::Range;
 
 /// Removing at least so many nodes at once hands them out, to be freed in slices.
 const MANY_NODES: usize = 64;
 
-#[derive(Clone)]
-struct Node {
-    pack: Listpack,
-    /// Its number of elements, so that counting does not visit the listpacks.
-    count: u32,
-}
-
-impl Node {
-    fn of(text: &[u8]) -> Node {
-        let mut pack = Listpack::new();
-        pack.push_back(text);
-        Node { pack, count: 1 }
-    }
-
-    fn len(&self) -> usize {
-        self.count as usize
-    }
-
-    #[inline]
-    fn admits(&self, text: &[u8], limits: &Limits) -> bool {
-        limits.admit(self.pack.bytes(), self.len(), text.len())
-    }
-
-    fn insert(&mut self, before: Option<Pos>, text: &[u8]) {
-        self.pack.insert(before, text);
-        self.count += 1;
-    }
-
-    fn push(&mut self, side: Side, text: &[u8]) {
-        super::push(&mut self.pack, side, text);
-        self.count += 1;
-    }
-
-    /// Removes elements by their numbers in the node.
-    fn remove(&mut self, from: usize, count: usize) {
-        if let Some(at) = self.pack.seek(from as isize) {
-            self.pack.remove(at, count);
-            self.count -= count as u32;
-        }
-    }
-}
-
 #[derive(Clone, Default)]
-pub(super) struct Quicklist {
+pub struct Quicklist {
     nodes: VecDeque<Node>,
     len: usize,
 }
@@ -65,7 +29,10 @@ pub(super) struct Quicklist {
 impl From<Listpack> for Quicklist {
     fn from(pack: Listpack) -> Quicklist {
         let mut list = Quicklist::default();
-        list.append_pack(pack);
+        if !pack.is_empty() {
+            list.len = pack.len();
+            list.nodes.push_back(Node::from(pack));
+        }
         list
     }
 }
@@ -83,15 +50,66 @@ impl Quicklist {
         self.nodes.len()
     }
 
-    pub(super) fn pack(&self, node: usize) -> &Listpack {
-        &self.nodes[node].pack
+    pub(super) fn pack(&self, node: usize) -> Cow<'_, Listpack> {
+        self.nodes[node].read()
     }
 
-    pub(super) fn append_pack(&mut self, pack: Listpack) {
-        let count = pack.len();
-        if count > 0 {
-            self.nodes.push_back(Node { pack, count: count as u32 });
-            self.len += count;
+    /// Bytes of each node as Redis counts them, uncompressed.
+    pub(super) fn node_bytes(&self) -> impl Iterator<Item = usize> {
+        self.nodes.iter().map(Node::bytes)
+    }
+
+    /// How many nodes are compressed.
+    #[cfg(test)]
+    pub(super) fn compressed(&self) -> impl Iterator<Item = bool> {
+        self.nodes.iter().map(Node::is_compressed)
+    }
+
+    pub(super) fn append_pack(&mut self, pack: Listpack, limits: &Limits) {
+        if !pack.is_empty() {
+            self.len += pack.len();
+            self.nodes.push_back(Node::from(pack));
+            self.close_behind(Side::Right, limits);
+        }
+    }
+
+    /// A node has come at an end: what is no longer near it is compressed.
+    fn close_behind(&mut self, side: Side, limits: &Limits) {
+        let (depth, len) = (limits.compress_depth, self.nodes.len());
+        if depth > 0 && len > depth.saturating_mul(2) {
+            let at = match side {
+                Side::Left => depth,
+                Side::Right => len - 1 - depth,
+            };
+            self.nodes[at].close();
+        }
+    }
+
+    /// A node has gone from an end: what has come near it is opened.
+    fn open_before(&mut self, side: Side, limits: &Limits) {
+        let (depth, len) = (limits.compress_depth, self.nodes.len());
+        if depth > 0 && len > 0 {
+            let near = (depth - 1).min(len - 1);
+            let at = match side {
+                Side::Left => near,
+                Side::Right => len - 1 - near,
+            };
+            self.nodes[at].open();
+        }
+    }
+
+    /// Nodes may have changed anywhere: each is as it has to be at its place.
+    fn settle(&mut self, limits: &Limits) {
+        let (depth, len) = (limits.compress_depth, self.nodes.len());
+        if depth == 0 {
+            return;
+        }
+        for (at, node) in self.nodes.iter_mut().enumerate() {
+            if at < depth || at >= len.saturating_sub(depth) {
+                node.open();
+            } else {
+                node.close();
+            }
         }
     }
 
@@ -103,13 +121,14 @@ impl Quicklist {
             Side::Right => self.nodes.back_mut(),
         };
         match (outermost, side) {
-            (Some(node), _) if node.admits(text, limits) => node.push(side, text),
+            (Some(node), _) if node.admits(text, limits) => return node.push(side, text),
             (_, Side::Left) => self.nodes.push_front(Node::of(text)),
             (_, Side::Right) => self.nodes.push_back(Node::of(text)),
         }
+        self.close_behind(side, limits);
     }
 
-    pub(super) fn pop(&mut self, side: Side, count: usize, each: &mut impl FnMut(Item<'_>)) {
+    pub(super) fn pop(&mut self, side: Side, count: usize, limits: &Limits, each: &mut impl FnMut(Item<'_>)) {
         let mut left = count;
         while left > 0 {
             let outermost = match side {
@@ -117,16 +136,16 @@ impl Quicklist {
                 Side::Right => self.nodes.back_mut(),
             };
             let Some(node) = outermost else { return };
-            let popped = super::pop(&mut node.pack, side, left, each);
-            node.count -= popped as u32;
+            let popped = node.change(|pack| super::pop(pack, side, left, each));
             self.len -= popped;
             left -= popped;
-            if node.count == 0 {
+            if node.len() == 0 {
                 match side {
                     Side::Left => self.nodes.pop_front(),
                     Side::Right => self.nodes.pop_back(),
                 };
                 self.give_back();
+                self.open_before(side, limits);
             }
         }
     }
@@ -181,6 +200,7 @@ impl Quicklist {
         let gone = self.nodes.drain(from..at);
         let rest = (gone.len() >= MANY_NODES).then(|| Quicklist { nodes: gone.collect(), len: whole });
         self.join(from.saturating_sub(1)..from + 1, limits);
+        self.settle(limits);
         rest
     }
 
@@ -195,40 +215,45 @@ impl Quicklist {
     pub(super) fn set(&mut self, index: usize, text: &[u8], limits: &Limits) {
         let (at, offset) = self.find(index);
         let node = &mut self.nodes[at];
-        let pos = node.pack.seek(offset as isize).expect("an index that was checked");
-        if node.len() == 1 {
-            return node.pack.replace(pos, text);
+        let (len, bytes) = (node.len(), node.bytes());
+        let left = node.change(|pack| {
+            let pos = pack.seek(offset as isize).expect("an index that was checked");
+            let old = pack.get(pos).len();
+            if len == 1 || limits.admit(bytes.saturating_sub(old), len - 1, text.len()) {
+                pack.replace(pos, text);
+                return None;
+            }
+            // It no longer fits: it leaves its node and is inserted where it was.
+            Some(pack.remove(pos, 1))
+        });
+        match left {
+            Some(before) => {
+                self.len -= 1;
+                self.insert(at, before, text, limits);
+            }
+            None => self.settle(limits),
         }
-        let old = node.pack.get(pos).len();
-        if limits.admit(node.pack.bytes().saturating_sub(old), node.len() - 1, text.len()) {
-            return node.pack.replace(pos, text);
-        }
-        // It no longer fits: it leaves its node and is inserted where it was.
-        let before = node.pack.remove(pos, 1);
-        node.count -= 1;
-        self.len -= 1;
-        self.insert(at, before, text, limits);
     }
 
     /// Inserts an element before one of a node, or at the node's end.
     pub(super) fn insert(&mut self, at: usize, before: Option<Pos>, text: &[u8], limits: &Limits) {
         self.len += 1;
-        if self.nodes[at].admits(text, limits) {
-            return self.nodes[at].insert(before, text);
+        let node = &mut self.nodes[at];
+        if node.admits(text, limits) {
+            node.change(|pack| pack.insert(before, text));
+            return self.settle(limits);
         }
         match before {
-            Some(pos) if Some(pos) != self.nodes[at].pack.first() => {
-                let node = &mut self.nodes[at];
-                let rest = node.pack.split_off(pos);
-                let moved = rest.len() as u32;
-                node.count -= moved;
-                self.nodes.insert(at + 1, Node { pack: rest, count: moved });
+            Some(pos) if Some(pos) != node.read().first() => {
+                let rest = node.change(|pack| pack.split_off(pos));
+                self.nodes.insert(at + 1, Node::from(rest));
                 self.insert_between(at + 1, text, limits);
                 self.join(at.saturating_sub(1)..at + 3, limits);
             }
             Some(_) => self.insert_between(at, text, limits),
             None => self.insert_between(at + 1, text, limits),
         }
+        self.settle(limits);
     }
 
     /// Puts an element between two nodes: into the left or the right one, or into one of its own.
@@ -260,9 +285,12 @@ impl Quicklist {
                 Side::Right => self.nodes.len() - 1 - step,
             };
             let node = &mut self.nodes[at];
-            let here = super::remove_matching(&mut node.pack, wanted, max - removed, from);
+            let first = node.read().first();
+            if node.read().find_item(first, wanted, 0).is_none() {
+                continue;
+            }
+            let here = node.change(|pack| super::remove_matching(pack, wanted, max - removed, from));
             if here > 0 {
-                node.count -= here as u32;
                 removed += here;
                 let range = changed.get_or_insert(at..at + 1);
                 *range = range.start.min(at)..range.end.max(at + 1);
@@ -271,6 +299,7 @@ impl Quicklist {
         self.len -= removed;
         if let Some(range) = changed {
             self.join(range.start.saturating_sub(1)..range.end + 1, limits);
+            self.settle(limits);
         }
         removed
     }
@@ -287,23 +316,22 @@ impl Quicklist {
         let end = range.end.min(self.nodes.len());
         let mut kept = range.start;
         for at in range.start + 1..end {
-            let next = std::mem::replace(&mut self.nodes[at], Node { pack: Listpack::new(), count: 0 });
+            let next = std::mem::take(&mut self.nodes[at]);
             let node = &mut self.nodes[kept];
-            let bytes = node.pack.bytes() + next.pack.elements().len();
-            if next.count == 0 {
+            let bytes = node.bytes() + next.bytes() - super::OVERHEAD;
+            if next.len() == 0 {
                 continue;
-            } else if node.count == 0 {
+            } else if node.len() == 0 {
                 *node = next;
             } else if limits.half_admit(bytes, node.len() + next.len()) {
-                node.pack.append(&next.pack);
-                node.count += next.count;
+                node.change(|pack| pack.append(&next.read()));
             } else {
                 kept += 1;
                 self.nodes[kept] = next;
             }
         }
         if kept < end {
-            let keeps = self.nodes[kept].count > 0;
+            let keeps = self.nodes[kept].len() > 0;
             self.nodes.drain(kept + keeps as usize..end);
         }
         self.give_back();
@@ -315,13 +343,13 @@ impl Quicklist {
             return None;
         }
         let node = &mut self.nodes[0];
-        let large = node.count == 1 && node.pack.bytes() - super::OVERHEAD >= limits.large;
-        let small = !large && limits.half_admit(node.pack.bytes(), node.len());
-        small.then(|| std::mem::take(&mut node.pack))
+        let large = node.len() == 1 && node.bytes() - super::OVERHEAD >= limits.large;
+        let small = !large && limits.half_admit(node.bytes(), node.len());
+        small.then(|| node.change(Listpack::take))
     }
 
     pub(super) fn bytes_allocated(&self) -> usize {
-        let packs: usize = self.nodes.iter().map(|node| node.pack.bytes_allocated()).sum();
+        let packs: usize = self.nodes.iter().map(Node::bytes_allocated).sum();
         good_size(size_of::<Quicklist>()) + good_size(self.nodes.capacity() * size_of::<Node>()) + packs
     }
 

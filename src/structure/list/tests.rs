@@ -4,26 +4,41 @@ use super::*;
 use proptest::prelude::*;
 
 fn texts(list: &List) -> Vec<Vec<u8>> {
-    list.iter().map(Item::to_vec).collect()
+    list.to_vecs()
 }
 
 /// What the module promises about its forms.
 fn check(list: &List, model: &[Vec<u8>]) {
     assert_eq!(texts(list), model);
-    let mut reversed: Vec<Vec<u8>> = list.iter_rev().map(Item::to_vec).collect();
+    let mut reversed = Vec::new();
+    list.each(model.len().saturating_sub(1), usize::MAX, Side::Left, |item| reversed.push(item.to_vec()));
     reversed.reverse();
     assert_eq!(reversed, model);
     assert_eq!(list.len(), model.len());
-    assert_eq!(list.packs().map(Listpack::len).sum::<usize>(), model.len());
-    if let Form::Quick(quick) = &list.0 {
+    assert_eq!(list.packs().map(|pack| pack.len()).sum::<usize>(), model.len());
+    assert!(list.node_bytes().eq(list.packs().map(|pack| pack.bytes())));
+    if let View::Quick(quick) = list.view() {
         assert!(!quick.is_empty() && list.packs().all(|pack| !pack.is_empty()));
     }
     for (at, text) in model.iter().enumerate() {
-        assert!(list.get(at as i64).unwrap().is(text));
-        assert!(list.get(at as i64 - model.len() as i64).unwrap().is(text));
+        assert!(list.get(at as i64, |item| item.is(text)).unwrap());
+        assert!(list.get(at as i64 - model.len() as i64, |item| item.is(text)).unwrap());
     }
-    assert_eq!(list.get(model.len() as i64), None);
-    assert_eq!(list.get(-1 - model.len() as i64), None);
+    assert_eq!(list.get(model.len() as i64, |_| ()), None);
+    assert_eq!(list.get(-1 - model.len() as i64, |_| ()), None);
+}
+
+/// The nodes near the ends are plain; all others are compressed as far as that saves anything.
+fn check_compression(list: &List, limits: &Limits) {
+    let View::Quick(quick) = list.view() else { return };
+    let (depth, len) = (limits.compress_depth, quick.nodes());
+    for (at, compressed) in quick.compressed().enumerate() {
+        let inner = depth > 0 && at >= depth && at + depth < len;
+        let pack = quick.pack(at);
+        let raw = pack.as_raw();
+        let saves = pack.bytes() >= 48 && crate::base::lzf::compress(raw, raw.len() - 8).is_some();
+        assert_eq!(compressed, inner && saves, "node {at} of {len}");
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -67,9 +82,10 @@ fn edit() -> impl Strategy<Value = Edit> {
 /// Node sizes from one element to what Redis uses, some in bytes; a threshold for large elements.
 fn limits() -> impl Strategy<Value = Limits> {
     let large = prop_oneof![2 => Just(1usize << 30), 1 => Just(40)];
-    (prop_oneof![Just(-1), Just(-2), Just(0), 1..9i32], large, any::<bool>()).prop_map(
-        |(size, large, tiny)| {
-            let mut limits = Limits::new(size, large);
+    let depth = prop_oneof![2 => Just(0u32), 2 => Just(1), 1 => 2..5u32];
+    (prop_oneof![Just(-1), Just(-2), Just(0), 1..9i32], large, any::<bool>(), depth).prop_map(
+        |(size, large, tiny, depth)| {
+            let mut limits = Limits::new(size, large).compressing(depth);
             if size < 0 && tiny {
                 // As a class of 4096 bytes is, in small.
                 limits.bytes = 100;
@@ -138,7 +154,7 @@ fn apply(edit: Edit, list: &mut List, model: &mut Vec<Vec<u8>>, limits: &Limits)
         }
         Edit::Reload => {
             let mut copy = List::new();
-            list.packs().for_each(|pack| copy.append_pack(pack.clone(), limits));
+            list.packs().for_each(|pack| copy.append_pack(pack.into_owned(), limits));
             assert_eq!(copy, *list);
             *list = copy;
         }
@@ -153,10 +169,12 @@ proptest! {
         for edit in edits {
             apply(edit, &mut list, &mut model, &limits);
             check(&list, &model);
+            check_compression(&list, &limits);
         }
         for start in (0..model.len()).step_by(7) {
             let count = (model.len() - start).min(5);
-            let part: Vec<Vec<u8>> = list.range(start, count).map(Item::to_vec).collect();
+            let mut part = Vec::new();
+            list.each(start, count, Side::Right, |item| part.push(item.to_vec()));
             prop_assert_eq!(&part, &model[start..start + count]);
         }
     }
@@ -217,7 +235,7 @@ fn what_removals_leave_in_the_middle_is_joined() {
     let full = list.packs().len();
     assert_eq!(list.remove_matching(b"goes", usize::MAX, Side::Right, &limits), 19_600);
     assert!(list.packs().len() * 10 < full, "{} nodes of {full}", list.packs().len());
-    assert_eq!(list.iter().filter(|item| item.is(b"stays")).count(), 400);
+    assert_eq!(list.to_vecs().iter().filter(|text| *text == b"stays").count(), 400);
 }
 
 #[test]
@@ -232,4 +250,25 @@ fn a_long_list_goes_in_slices() {
         slices += 1;
     }
     assert!((100..200).contains(&slices), "{slices}");
+}
+
+#[test]
+fn compression_saves_memory_in_the_middle_alone() {
+    let plain = Limits::new(-2, 1 << 30);
+    let limits = plain.compressing(2);
+    let mut list = filled(100_000, &limits);
+    let (compressed, all) = (list.bytes_allocated(), filled(100_000, &plain).bytes_allocated());
+    assert!(compressed * 2 < all, "{compressed} of {all}");
+    check_compression(&list, &limits);
+    assert!(list.get(50_000, |item| item.is(b"element:050000")).unwrap());
+    // What comes near an end is opened, what is read in the middle is not.
+    for side in [Side::Left, Side::Right] {
+        list.pop(side, 20_000, &limits, |_| {});
+        check_compression(&list, &limits);
+    }
+    // Lists that are changed without the setting are opened where they are touched.
+    list.set(30_000, b"x", &plain);
+    assert!(list.get(30_000, |item| item.is(b"x")).unwrap());
+    list.set(30_000, b"y", &limits);
+    check_compression(&list, &limits);
 }

@@ -1,10 +1,11 @@
 //! A set of integers as one sorted array, of as many bytes each as the widest needs.
 //!
 //! ```text
-//! [v0][v1][v2] ...    little-endian, ascending, 2, 4 or 8 bytes each; all of one width
+//! [width u8][v0][v1][v2] ...    little-endian, ascending, 2, 4 or 8 bytes each; all of one width
 //! ```
 //!
-//! The array is Redis's intset without its header of 8 bytes, so a dump of it is a copy. The width
+//! The array is Redis's intset behind one byte instead of 8, so a dump of it is a copy. An empty set may
+//! have no byte at all; its width is the smallest. The width
 //! only ever grows, as there. Found by bisection, changed by moving what lies behind: for some hundred
 //! elements. Called by `Set`.
 
@@ -13,7 +14,9 @@ use crate::structure::ThinBuf;
 /// Elements beyond which no setting keeps an intset: 2 GiB.
 pub const LEN_MAX: usize = 1 << 28;
 /// What Redis's header takes.
-const HEADER: usize = 8;
+const REDIS_HEADER: usize = 8;
+/// The width.
+const HEADER: usize = 1;
 
 /// Bytes of an element.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -36,12 +39,10 @@ impl Width {
     }
 }
 
-/// See the module.
+/// See the module. Eight bytes.
 #[derive(Clone)]
-pub struct Intset {
-    values: ThinBuf,
-    width: Width,
-}
+#[repr(transparent)]
+pub struct Intset(ThinBuf);
 
 fn value_at<const W: usize>(values: &[[u8; W]], at: usize) -> i64 {
     let mut bytes = [0; 8];
@@ -80,26 +81,39 @@ impl Default for Intset {
 
 impl Intset {
     pub fn new() -> Intset {
-        Intset { values: ThinBuf::new(), width: Width::W2 }
+        Intset(ThinBuf::new())
+    }
+
+    #[inline]
+    fn width(&self) -> Width {
+        match self.0.as_slice().first() {
+            Some(8) => Width::W8,
+            Some(4) => Width::W4,
+            _ => Width::W2,
+        }
     }
 
     #[inline]
     fn step(&self) -> usize {
-        self.width as usize
+        self.width() as usize
+    }
+
+    fn values(&self) -> &[u8] {
+        self.0.as_slice().get(HEADER..).unwrap_or_default()
     }
 
     pub fn len(&self) -> usize {
-        self.values.len() / self.step()
+        self.values().len() / self.step()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
+        self.values().is_empty()
     }
 
     /// The element with this number, in ascending order. Panics past the end.
     pub fn get(&self, at: usize) -> i64 {
-        let bytes = self.values.as_slice();
-        match self.width {
+        let bytes = self.values();
+        match self.width() {
             Width::W2 => value_at(bytes.as_chunks::<2>().0, at),
             Width::W4 => value_at(bytes.as_chunks::<4>().0, at),
             Width::W8 => value_at(bytes.as_chunks::<8>().0, at),
@@ -120,11 +134,11 @@ impl Intset {
 
     /// Where the value is, or where it belongs. A value wider than the elements belongs at an end.
     fn position(&self, value: i64) -> Result<usize, usize> {
-        if Width::of(value) > self.width {
+        if Width::of(value) > self.width() {
             return Err(if value < 0 { 0 } else { self.len() });
         }
-        let bytes = self.values.as_slice();
-        match self.width {
+        let bytes = self.values();
+        match self.width() {
             Width::W2 => bisect::<2>(bytes, value),
             Width::W4 => bisect::<4>(bytes, value),
             Width::W8 => bisect::<8>(bytes, value),
@@ -140,7 +154,11 @@ impl Intset {
         let Err(at) = self.position(value) else { return false };
         self.widen(Width::of(value));
         let step = self.step();
-        self.values.splice(at * step, 0, &[&value.to_le_bytes()[..step]]);
+        if self.0.is_empty() {
+            self.0.splice(0, 0, &[&[step as u8], &value.to_le_bytes()[..step]]);
+        } else {
+            self.0.splice(HEADER + at * step, 0, &[&value.to_le_bytes()[..step]]);
+        }
         true
     }
 
@@ -155,40 +173,43 @@ impl Intset {
 
     pub fn remove_at(&mut self, at: usize) {
         let step = self.step();
-        self.values.splice(at * step, step, &[]);
+        self.0.splice(HEADER + at * step, step, &[]);
     }
 
     /// Keeps the elements for which `keep` says so; asked in ascending order.
     pub fn retain(&mut self, mut keep: impl FnMut(i64) -> bool) {
         let step = self.step();
-        let mut kept = 0;
+        let mut kept = HEADER;
         for at in 0..self.len() {
             if keep(self.get(at)) {
-                self.values.as_mut_slice().copy_within(at * step..(at + 1) * step, kept);
+                let from = HEADER + at * step;
+                self.0.as_mut_slice().copy_within(from..from + step, kept);
                 kept += step;
             }
         }
-        let gone = self.values.len() - kept;
-        self.values.splice(kept, gone, &[]);
+        if let Some(gone) = self.0.len().checked_sub(kept) {
+            self.0.splice(kept, gone, &[]);
+        }
     }
 
     fn widen(&mut self, width: Width) {
-        if width <= self.width {
+        if width <= self.width() {
             return;
         }
         let step = width as usize;
-        let mut wider = Vec::with_capacity((self.len() + 1) * step);
+        let mut wider = Vec::with_capacity(HEADER + (self.len() + 1) * step);
+        wider.push(step as u8);
         self.iter().for_each(|value| wider.extend_from_slice(&value.to_le_bytes()[..step]));
-        *self = Intset { values: ThinBuf::from(&wider[..]), width };
+        self.0.assign(ThinBuf::from(&wider[..]));
     }
 
     /// Bytes of Redis's form of it, header included.
     pub fn bytes(&self) -> usize {
-        HEADER + self.values.len()
+        REDIS_HEADER + self.values().len()
     }
 
     pub fn bytes_allocated(&self) -> usize {
-        self.values.bytes_allocated()
+        self.0.bytes_allocated()
     }
 }
 
@@ -203,12 +224,12 @@ mod tests {
         let mut set = Intset::new();
         for (value, bytes) in [(5, 2), (-6, 4), (32768, 12), (-32769, 16), (1 << 31, 40), (i64::MIN, 48)] {
             assert!(set.insert(value));
-            assert_eq!(set.bytes() - HEADER, bytes, "{value}");
+            assert_eq!(set.bytes() - REDIS_HEADER, bytes, "{value}");
         }
         assert_eq!(set.iter().collect::<Vec<_>>(), [i64::MIN, -32769, -6, 5, 32768, 1 << 31]);
         assert!(!set.contains(6) && !set.contains(i64::MAX) && set.contains(-6));
         set.retain(|value| value == 5);
-        assert_eq!((set.bytes() - HEADER, set.min(), set.max()), (8, Some(5), Some(5)));
+        assert_eq!((set.bytes() - REDIS_HEADER, set.min(), set.max()), (8, Some(5), Some(5)));
     }
 
     #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@
 
 use crate::base::random::Random;
 use crate::structure::heap::good_size;
-use crate::structure::{Entry, Leavings, Lookup, NewValue, Table};
+use crate::structure::{Entry, Leavings, Lookup, Table};
 use ahash::RandomState;
 
 /// See the module.
@@ -28,7 +28,7 @@ impl Members {
 
     /// What a member lies in.
     pub fn entry(member: &[u8]) -> Entry {
-        Entry::new(member, NewValue::Bytes(b""), None)
+        Entry::bare(member)
     }
 
     pub fn table(&self) -> &Table {

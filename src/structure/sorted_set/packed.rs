@@ -16,7 +16,8 @@ use std::cmp::Ordering;
 const WHOLE_MAX: f64 = (i64::MAX / 2) as f64;
 
 #[derive(Clone)]
-pub(super) struct Packed(Listpack);
+#[repr(transparent)]
+pub struct Packed(Listpack);
 
 /// A score's bytes, for those that are no integer.
 struct ScoreBytes([u8; 8]);
@@ -59,6 +60,11 @@ impl Packed {
 
     pub(super) fn len(&self) -> usize {
         self.0.len() / 2
+    }
+
+    /// Leaves nothing here.
+    pub(super) fn take_all(&mut self) -> Packed {
+        Packed(self.0.take())
     }
 
     /// As Redis counts them.

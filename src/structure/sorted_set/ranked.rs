@@ -15,7 +15,7 @@ use crate::structure::heap::good_size;
 use crate::structure::table::{Leavings, Lookup, Table};
 use ahash::RandomState;
 
-pub(super) struct Ranked {
+pub struct Ranked {
     tree: Tree,
     table: Table,
     /// What the entries take from the allocator.

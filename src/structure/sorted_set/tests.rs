@@ -231,7 +231,7 @@ fn the_name_of_the_encoding_follows_the_thresholds() {
 
 #[test]
 fn a_small_value_in_the_entry() {
-    assert_eq!(size_of::<SortedSet>(), 16);
+    assert_eq!(size_of::<SortedSet>(), 8);
     assert_eq!(size_of::<Item<'_>>(), 16);
 }
 

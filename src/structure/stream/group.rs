@@ -9,7 +9,9 @@
 use super::StreamId;
 use super::id_map::{self, IdMap};
 use crate::base::Millis;
+use crate::structure::ThinBuf;
 use crate::structure::heap::good_size;
+use crate::structure::thin_vec::ThinVec;
 use std::num::NonZeroU64;
 
 /// Number of a consumer within its group.
@@ -31,7 +33,7 @@ pub type Moment = Option<NonZeroU64>;
 /// Who reads on behalf of a group.
 #[derive(Clone, PartialEq)]
 pub struct Consumer {
-    name: Box<[u8]>,
+    name: ThinBuf,
     /// When it last asked for anything. None: not since the data was loaded.
     pub seen_at: Moment,
     /// When it last got anything.
@@ -42,24 +44,27 @@ pub struct Consumer {
 /// See the module.
 #[derive(Clone)]
 pub struct Group {
-    name: Box<[u8]>,
+    name: ThinBuf,
     /// Up to where entries were delivered.
     pub last_id: StreamId,
     /// How many entries, deleted ones included, lie up to there; -1 if that is not known.
     pub entries_read: i64,
     pending: IdMap<Pending>,
     /// By number.
-    slots: Vec<Option<Box<Consumer>>>,
-    /// Numbers in order of name.
-    order: Vec<ConsumerNo>,
+    slots: ThinVec<Option<Box<Consumer>>>,
+    /// Numbers in order of name, as soon as there have been more than a few; none before.
+    order: ThinVec<ConsumerNo>,
 }
+
+/// So many consumers are looked through instead of kept in order.
+const FEW: usize = 8;
 
 /// What `entries_read` is when it is not known.
 pub const READ_UNKNOWN: i64 = -1;
 
 impl Consumer {
     pub fn name(&self) -> &[u8] {
-        &self.name
+        self.name.as_slice()
     }
 
     pub fn pending(&self) -> usize {
@@ -75,17 +80,17 @@ impl Consumer {
 impl Group {
     fn new(name: &[u8], last_id: StreamId, entries_read: i64) -> Group {
         Group {
-            name: name.into(),
+            name: ThinBuf::from(name),
             last_id,
             entries_read,
             pending: IdMap::default(),
-            slots: Vec::new(),
-            order: Vec::new(),
+            slots: ThinVec::new(),
+            order: ThinVec::new(),
         }
     }
 
     pub fn name(&self) -> &[u8] {
-        &self.name
+        self.name.as_slice()
     }
 
     /// Number of pending entries.
@@ -117,12 +122,26 @@ impl Group {
 
     /// Number of consumers.
     pub fn consumers_len(&self) -> usize {
-        self.order.len()
+        if self.is_in_order() { self.order.len() } else { self.slots.iter().flatten().count() }
+    }
+
+    fn is_in_order(&self) -> bool {
+        self.slots.len() > FEW
     }
 
     /// Consumers in order of name.
     pub fn consumers(&self) -> impl Iterator<Item = &Consumer> {
-        self.order.iter().map(|no| self.consumer(*no))
+        let few = if self.is_in_order() { Vec::new() } else { self.sorted() };
+        let len = self.order.len().max(few.len());
+        (0..len).map(move |at| self.consumer(*few.get(at).unwrap_or_else(|| &self.order[at])))
+    }
+
+    /// The numbers in use in order of name.
+    fn sorted(&self) -> Vec<ConsumerNo> {
+        let mut numbers: Vec<ConsumerNo> = (0..self.slots.len() as u32).map(ConsumerNo).collect();
+        numbers.retain(|no| self.slots[no.0 as usize].is_some());
+        numbers.sort_by(|a, b| self.consumer(*a).name().cmp(self.consumer(*b).name()));
+        numbers
     }
 
     /// The same, to be changed, in no order.
@@ -138,20 +157,28 @@ impl Group {
         self.slots[no.0 as usize].as_deref_mut().expect("a number in use")
     }
 
+    /// Where in `order` a name is or belongs.
     fn search(&self, name: &[u8]) -> Result<usize, usize> {
-        self.order.binary_search_by(|no| (*self.consumer(*no).name).cmp(name))
+        self.order.binary_search_by(|no| self.consumer(*no).name().cmp(name))
     }
 
     pub fn find_consumer(&self, name: &[u8]) -> Option<ConsumerNo> {
-        self.search(name).ok().map(|at| self.order[at])
+        if self.is_in_order() {
+            return self.search(name).ok().map(|at| self.order[at]);
+        }
+        let is = |slot: &Option<Box<Consumer>>| slot.as_ref().is_some_and(|it| it.name() == name);
+        self.slots.iter().position(is).map(|no| ConsumerNo(no as u32))
     }
 
     /// None if there is one of that name.
     pub fn create_consumer(&mut self, name: &[u8], seen_at: Moment) -> Option<ConsumerNo> {
-        let at = self.search(name).err()?;
+        if self.find_consumer(name).is_some() {
+            return None;
+        }
+        let was_in_order = self.is_in_order();
         let pending = IdMap::default();
-        let made = Box::new(Consumer { name: name.into(), seen_at, active_at: None, pending });
-        let vacant = if self.order.len() < self.slots.len() {
+        let made = Box::new(Consumer { name: ThinBuf::from(name), seen_at, active_at: None, pending });
+        let vacant = if self.consumers_len() < self.slots.len() {
             self.slots.iter().position(Option::is_none)
         } else {
             None
@@ -162,23 +189,26 @@ impl Group {
                 vacant
             }
             None => {
-                if self.slots.is_empty() {
-                    self.slots.reserve_exact(1);
-                    self.order.reserve_exact(1);
-                }
                 self.slots.push(Some(made));
                 self.slots.len() - 1
             }
         };
         let no = ConsumerNo(no as u32);
-        self.order.insert(at, no);
+        if was_in_order {
+            let at = self.search(name).unwrap_or_else(|at| at);
+            self.order.insert(at, no);
+        } else if self.is_in_order() {
+            self.sorted().into_iter().for_each(|no| self.order.push(no));
+        }
         Some(no)
     }
 
     /// Removes a consumer with what is pending for it; how much that was.
     pub fn delete_consumer(&mut self, name: &[u8]) -> Option<usize> {
-        let at = self.search(name).ok()?;
-        let no = self.order.remove(at);
+        let no = self.find_consumer(name)?;
+        if let Ok(at) = self.search(name) {
+            self.order.remove(at);
+        }
         let consumer = self.slots[no.0 as usize].take()?;
         for (id, ()) in consumer.pending.iter() {
             self.pending.remove(id);
@@ -213,13 +243,18 @@ impl Group {
     }
 
     fn bytes_allocated(&self) -> usize {
-        let consumers = self.consumers().map(|consumer| {
-            good_size(size_of::<Consumer>()) + bytes_of(&consumer.name) + consumer.pending.bytes_allocated()
+        let consumers = self.slots.iter().flatten().map(|consumer| {
+            good_size(size_of::<Consumer>())
+                + consumer.name.bytes_allocated()
+                + consumer.pending.bytes_allocated()
         });
         let consumers: usize = consumers.sum();
-        let lists = [self.slots.capacity() * size_of::<usize>(), self.order.capacity() * size_of::<u32>()];
-        let lists: usize = lists.into_iter().filter(|size| *size > 0).map(good_size).sum();
-        consumers + lists + bytes_of(&self.name) + self.pending.bytes_allocated()
+        let lists = self.slots.bytes_allocated() + self.order.bytes_allocated();
+        good_size(size_of::<Group>())
+            + consumers
+            + lists
+            + self.name.bytes_allocated()
+            + self.pending.bytes_allocated()
     }
 
     /// Frees a part; whether any is left.
@@ -251,14 +286,10 @@ impl Group {
     }
 }
 
-fn bytes_of(name: &[u8]) -> usize {
-    if name.is_empty() { 0 } else { good_size(name.len()) }
-}
-
 /// Equal to those who ask: numbers of consumers do not show.
 impl PartialEq for Group {
     fn eq(&self, other: &Self) -> bool {
-        let known = |it: &Group| (it.last_id, it.entries_read, it.pending.len(), it.order.len());
+        let known = |it: &Group| (it.last_id, it.entries_read, it.pending.len(), it.consumers_len());
         let whose = |it: &Group, pending: &Pending| {
             (it.consumer(pending.consumer).name.clone(), pending.delivered_at, pending.deliveries)
         };
@@ -281,7 +312,7 @@ impl std::fmt::Debug for Group {
             .iter()
             .map(|(id, it)| (id, text(self.consumer(it.consumer).name()), it.delivered_at, it.deliveries));
         f.debug_struct("Group")
-            .field("name", &text(&self.name))
+            .field("name", &text(self.name()))
             .field("last_id", &self.last_id)
             .field("entries_read", &self.entries_read)
             .field(
@@ -295,11 +326,13 @@ impl std::fmt::Debug for Group {
 
 /// The groups of a stream, in order of name.
 #[derive(Clone, PartialEq, Default, Debug)]
-pub struct Groups(Vec<Group>);
+// Boxed, because there is room for more than there are.
+#[allow(clippy::vec_box)]
+pub struct Groups(Vec<Box<Group>>);
 
 impl Groups {
     pub(super) fn of(group: Group) -> Groups {
-        Groups(vec![group])
+        Groups(vec![Box::new(group)])
     }
 
     pub fn len(&self) -> usize {
@@ -311,24 +344,24 @@ impl Groups {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Group> {
-        self.0.iter()
+        self.0.iter().map(|group| &**group)
     }
 
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Group> {
-        self.0.iter_mut()
+        self.0.iter_mut().map(|group| &mut **group)
     }
 
     fn search(&self, name: &[u8]) -> Result<usize, usize> {
-        self.0.binary_search_by(|group| (*group.name).cmp(name))
+        self.0.binary_search_by(|group| group.name().cmp(name))
     }
 
     pub fn get(&self, name: &[u8]) -> Option<&Group> {
-        self.search(name).ok().map(|at| &self.0[at])
+        self.search(name).ok().map(|at| &*self.0[at])
     }
 
     pub fn get_mut(&mut self, name: &[u8]) -> Option<&mut Group> {
         let at = self.search(name).ok()?;
-        Some(&mut self.0[at])
+        Some(&mut *self.0[at])
     }
 
     /// False if there is one of that name.
@@ -337,25 +370,25 @@ impl Groups {
         if self.0.is_empty() {
             self.0.reserve_exact(1);
         }
-        self.0.insert(at, Group::new(name, last_id, entries_read));
+        self.0.insert(at, Box::new(Group::new(name, last_id, entries_read)));
         true
     }
 
     pub fn destroy(&mut self, name: &[u8]) -> Option<Group> {
         let at = self.search(name).ok()?;
-        Some(self.0.remove(at))
+        Some(*self.0.remove(at))
     }
 
     pub(super) fn bytes_allocated(&self) -> usize {
         if self.0.capacity() == 0 {
             return 0;
         }
-        let groups: usize = self.0.iter().map(Group::bytes_allocated).sum();
-        good_size(self.0.capacity() * size_of::<Group>()) + groups
+        let groups: usize = self.iter().map(Group::bytes_allocated).sum();
+        good_size(self.0.capacity() * size_of::<Box<Group>>()) + groups
     }
 
     pub(super) fn pieces(&self) -> usize {
-        self.0.iter().map(Group::pieces).sum()
+        self.iter().map(Group::pieces).sum()
     }
 
     pub(super) fn free_some(&mut self, budget: &mut usize) -> bool {

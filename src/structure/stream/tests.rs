@@ -190,7 +190,7 @@ proptest! {
         prop_assert_eq!(format!("{:?}", copy), format!("{:?}", entries));
         let mut stream = Stream::of_entries(entries);
         while stream.free_some(1) {}
-        prop_assert_eq!(stream.0.entries.nodes(), 0);
+        prop_assert_eq!(stream.entries().nodes(), 0);
     }
 }
 
@@ -260,10 +260,10 @@ fn what_is_large_is_freed_in_slices() {
 
 #[test]
 fn small_streams_take_little() {
-    assert_eq!((size_of::<Stream>(), size_of::<Body>(), size_of::<Group>()), (8, 128, 128));
-    assert_eq!(size_of::<Consumer>(), 72);
+    assert_eq!((size_of::<Stream>(), size_of::<Body>(), size_of::<Group>()), (8, 104, 64));
+    assert_eq!(size_of::<Consumer>(), 40);
     let (mut stream, limits) = (Stream::new(), NodeLimits { bytes: 4096, entries: 100 });
-    assert_eq!(stream.bytes_allocated(), 128);
+    assert_eq!(stream.bytes_allocated(), 112);
     let value = b"xxx";
     for ms in 1..=1000 {
         stream.entries_mut().append(StreamId::new(ms, 0), [(&b"f"[..], &value[..])].into_iter(), limits);
