@@ -268,7 +268,9 @@ impl Actor {
                     self.forward(key, shard, id, args);
                 }
             }
-            Plan::Split(shards) if self.tells_in_order(id) => self.hold_command(key, shards, id, args),
+            Plan::Split(shards) if self.tells_in_order(id) || self.feeds_spread_waiters(id) => {
+                self.hold_command(key, shards, id, args)
+            }
             Plan::Split(_) | Plan::Every => self.scatter(key, id, args),
             Plan::Hold(shards) => self.hold_command(key, shards, id, args),
         }

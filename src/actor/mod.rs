@@ -23,6 +23,7 @@ mod blocking;
 mod inbox;
 mod input;
 mod invalidate;
+mod native;
 mod outbox;
 mod publish;
 mod release;
@@ -175,6 +176,7 @@ impl Actor {
             me,
             settings: node.settings(),
             settings_version: node.settings_version(),
+            scripting: Scripting::new(node.placement.hasher()),
             node,
             owner,
             sessions: Sessions::new(),
@@ -198,7 +200,6 @@ impl Actor {
             unplaced: Vec::new(),
             holds: Vec::new(),
             stamp: 0,
-            scripting: Scripting::default(),
             with_output: Vec::new(),
             resumed: Vec::new(),
             closing: Vec::new(),
