@@ -286,7 +286,9 @@ impl Actor {
                     self.forward(key, shard, id, args);
                 }
             }
-            Plan::Split(shards) if self.tells_in_order(id) => self.hold_command(key, shards, id, args),
+            Plan::Split(shards) if self.tells_in_order(id) || self.feeds_spread_waiters(id) => {
+                self.hold_command(key, shards, id, args)
+            }
             Plan::Every if spec.slice.is_some() => self.walk(key, id, args),
             Plan::Split(_) | Plan::Every => self.scatter(key, id, args),
             Plan::Hold(shards) => self.hold_command(key, shards, id, args),

@@ -23,6 +23,7 @@ mod blocking;
 mod inbox;
 mod input;
 mod invalidate;
+mod native;
 mod outbox;
 mod publish;
 mod release;
@@ -180,6 +181,7 @@ impl Actor {
             me,
             settings: node.settings(),
             settings_version: node.settings_version(),
+            scripting: Scripting::new(node.placement.hasher()),
             node,
             owner,
             sessions: Sessions::new(),
@@ -205,7 +207,6 @@ impl Actor {
             holds: Vec::new(),
             stamp: 0,
             unit_parts: 1,
-            scripting: Scripting::default(),
             with_output: Vec::new(),
             resumed: Vec::new(),
             closing: Vec::new(),

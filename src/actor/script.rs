@@ -19,6 +19,7 @@
 //! it holds (`Suspended`); meanwhile clients that need them read BUSY, and SCRIPT KILL reaches it.
 
 use super::Actor;
+use super::native::Seen;
 use super::transaction::{Grip, Program, Progress, Ran, Within};
 use crate::base::limits::LUA_MEMORY_MAX;
 use crate::base::num::parse_i64;
@@ -29,23 +30,34 @@ use crate::resp::{Args, Proto, Reply};
 use crate::router::{Plan, ShardSet, plan};
 use crate::script::{self, Called, Host, Limits, LogLevel, Outcome, Script, ScriptFlags, Tick, Vm};
 use crate::session::commands::{self, LibraryChange, Loading, SessionRun};
-use crate::session::{Known, Node, Running, Sha, attention, state};
+use crate::session::{Known, Node, Running, attention, state};
 use crate::shard::{Engine, Head, Hold, Item, Kind, ReplyTo};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 
 /// What this shard keeps for scripts.
-#[derive(Default)]
 pub(super) struct Scripting {
     /// None until the first script, and while one runs.
     vm: Option<Box<Vm>>,
-    known: HashMap<Sha, Arc<Known>>,
-    flushed: u64,
+    pub(super) seen: Seen,
     /// Its memory as the others know it.
     memory: usize,
     /// A script that takes long, with what it holds.
     suspended: Option<Box<Suspended>>,
+}
+
+impl Scripting {
+    pub(super) fn new(hasher: ahash::RandomState) -> Scripting {
+        Scripting { vm: None, seen: Seen::new(hasher), memory: 0, suspended: None }
+    }
+
+    /// SCRIPT FLUSH has emptied the cache; `flushed` counts how often.
+    pub(super) fn forget(&mut self, flushed: u64) {
+        self.seen.forget(flushed);
+        if let Some(vm) = &mut self.vm {
+            vm.forget_all();
+        }
+    }
 }
 
 /// What a script command calls.
@@ -118,6 +130,9 @@ const LOAD_MICROS_MAX: f64 = 500_000.0;
 impl Actor {
     /// EVAL and its relatives, outside MULTI.
     pub(super) fn script_command(&mut self, key: usize, id: CommandId, args: Args<'_>) {
+        if let Some(native) = self.native(key, id, args, true) {
+            return self.native_command(key, native, args);
+        }
         let callee = match self.callee(id, args) {
             Ok(callee) => callee,
             Err(line) => {
@@ -192,29 +207,10 @@ impl Actor {
             return Err(not_found());
         }
         let keys = number_of_keys(args, b"ERR value is not an integer or out of range")?;
-        let sha = if by_sha {
-            script::parse_sha(args.at(1)).ok_or_else(not_found)?
-        } else {
-            script::sha1(args.at(1))
-        };
-        if self.scripting.flushed != node.scripts.flushed() {
-            self.scripting.flushed = node.scripts.flushed();
-            self.scripting.known.clear();
-            if let Some(vm) = &mut self.scripting.vm {
-                vm.forget_all();
-            }
-        }
-        let known = match self.scripting.known.get(&sha) {
+        let known = match self.seen_script(by_sha, args.at(1)) {
             Some(known) => Arc::clone(known),
-            None => {
-                let known = match node.scripts.find(&sha) {
-                    Some(known) => known,
-                    None if by_sha => return Err(not_found()),
-                    None => self.compile(args.at(1))?,
-                };
-                self.scripting.known.insert(sha, Arc::clone(&known));
-                known
-            }
+            None if by_sha => return Err(not_found()),
+            None => self.compile(args.at(1))?,
         };
         let flags = known.script.as_ref().and_then(|script| script.flags());
         Ok(Callee { known, function: None, flags, keys, read_only })

@@ -236,6 +236,7 @@ impl Actor {
                 self.refuse(key, id, "ERR Command not allowed inside a transaction")
             }
             _ => {
+                let id = self.native(key, id, args, false).unwrap_or(id);
                 if let Some(multi) = &mut self.sessions[key].multi {
                     multi.pubsub |= spec.has(flag::PUBSUB);
                     multi.push(id, args);
@@ -317,7 +318,12 @@ impl Actor {
                         fed.insert(shard);
                     }
                 }
-                Ok(Plan::Split(some)) => shards.extend(&some),
+                Ok(Plan::Split(some)) => {
+                    shards.extend(&some);
+                    if spec.has(flag::WRITE) && spec.acl & acl::SORTEDSET != 0 {
+                        fed.extend(&some);
+                    }
+                }
                 Ok(Plan::Hold(some)) => {
                     independent = false;
                     shards.extend(&some);

@@ -15,6 +15,7 @@ pub mod geo;
 pub mod hash;
 pub mod hyperloglog;
 pub mod info;
+pub mod intrinsic;
 pub mod introspect;
 pub mod list;
 pub mod lolwut;
@@ -55,6 +56,8 @@ pub struct Exec<'a> {
     pub random: u64,
     /// Logical time for LFU and IDLETIME reports is `keys.now`.
     pub client: ClientView,
+    /// For scripts in their native form.
+    pub books: &'a dyn intrinsic::Books,
 }
 
 /// What a handler may ask of the session that sent the command; small enough to travel with it.

@@ -13,7 +13,9 @@ use super::{sorted_set, stream};
 use crate::journal::{Chunk, ChunkWriter};
 use crate::keyspace::Keyspace;
 use crate::resp::ArgsBuf;
-use crate::structure::{Entry, Hash, Item, Object, Value};
+use crate::structure::list::Side;
+use crate::structure::object::View;
+use crate::structure::{Entry, Hash, Item, Value};
 
 /// Elements of a collection in one command (Redis's figure).
 const ITEMS_PER_COMMAND: usize = 64;
@@ -23,7 +25,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 
 /// Writes all databases of these keyspaces as one shard's chunks. `take` says whether to go on; whether it
 /// did to the end.
-pub fn rewrite(keyspaces: &[&Keyspace], take: &mut dyn FnMut(Chunk) -> bool) -> bool {
+pub fn rewrite(libraries: &[&[u8]], keyspaces: &[&Keyspace], take: &mut dyn FnMut(Chunk) -> bool) -> bool {
     let mut pen = Pen {
         effects: ChunkWriter::new(0),
         take,
@@ -32,6 +34,9 @@ pub fn rewrite(keyspaces: &[&Keyspace], take: &mut dyn FnMut(Chunk) -> bool) -> 
         gathered: 0,
         stopped: false,
     };
+    for code in libraries {
+        pen.effects.effect(0, [&b"FUNCTION"[..], b"LOAD", code]);
+    }
     for db in 0..keyspaces.first().map_or(0, |keyspace| keyspace.databases()) {
         pen.db = db as u32;
         for entry in keyspaces.iter().flat_map(|keyspace| keyspace.db(db).table().iter()) {
@@ -109,12 +114,18 @@ fn rewrite_entry(pen: &mut Pen<'_>, entry: &Entry) {
     match entry.value() {
         Value::Int(n) => pen.command([b"SET", key, itoa::Buffer::new().format(n).as_bytes()]),
         Value::Bytes(bytes) => pen.command([b"SET", key, bytes]),
-        Value::Object(Object::Bytes(bytes)) => pen.command([b"SET", key, bytes]),
-        Value::Object(Object::List(list)) => each(pen, &[b"RPUSH", key], list.iter()),
-        Value::Object(Object::Set(set)) => each(pen, &[b"SADD", key], set.iter()),
-        Value::Object(Object::SortedSet(set)) => sorted_set::rewrite(pen, key, set),
-        Value::Object(Object::Hash(hash)) => rewrite_hash(pen, key, hash),
-        Value::Object(Object::Stream(it)) => stream::rewrite(pen, key, it),
+        Value::Object(object) => match object.view() {
+            View::Bytes(bytes) => pen.command([b"SET", key, bytes]),
+            View::List(list) => {
+                let head = [&b"RPUSH"[..], key];
+                list.each(0, usize::MAX, Side::Right, |element| pen.element(&head, &[element]));
+                pen.end(&head);
+            }
+            View::Set(set) => each(pen, &[b"SADD", key], set.iter()),
+            View::SortedSet(set) => sorted_set::rewrite(pen, key, set),
+            View::Hash(hash) => rewrite_hash(pen, key, hash),
+            View::Stream(it) => stream::rewrite(pen, key, it),
+        },
     }
     if let Some(at) = entry.expire_at() {
         pen.command([b"PEXPIREAT", key, itoa::Buffer::new().format(at).as_bytes()]);

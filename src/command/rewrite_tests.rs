@@ -6,7 +6,8 @@ use crate::command::replay_tests::{Step, step_of};
 use crate::command::testing::{Bench, decoded};
 use crate::keyspace::Keyspace;
 use crate::structure::stream::StreamId;
-use crate::structure::{Entry, Object, Stream, Value};
+use crate::structure::object::View;
+use crate::structure::{Entry, Item, Stream, Value};
 use proptest::prelude::*;
 
 /// In the notation of `replay_tests::TEMPLATES`, whose `x` and `y` are those of a stream: a key and an id.
@@ -45,28 +46,26 @@ fn normal(entry: &Entry) -> String {
     match entry.value() {
         Value::Int(n) => format!("{:?}", n.to_string().as_bytes()),
         Value::Bytes(bytes) => format!("{bytes:?}"),
-        Value::Object(Object::Bytes(bytes)) => format!("{bytes:?}"),
-        Value::Object(Object::Stream(it)) => normal_stream(it),
-        Value::Object(Object::Hash(hash)) => {
-            let mut fields = Vec::new();
-            hash.each(0, |f| fields.push((f.name.to_vec(), f.value.to_vec(), f.expire_at)));
-            fields.sort();
-            format!("{fields:?}")
-        }
-        Value::Object(Object::Set(set)) => {
-            let mut members: Vec<_> = set.iter().map(|member| member.to_vec()).collect();
-            members.sort();
-            format!("{members:?}")
-        }
-        Value::Object(Object::List(list)) => {
-            format!("{:?}", list.iter().map(|item| item.to_vec()).collect::<Vec<_>>())
-        }
-        Value::Object(Object::SortedSet(set)) => {
-            format!(
-                "{:?}",
-                set.elements(0, false).map(|(m, s)| (m.to_vec(), s.to_bits())).collect::<Vec<_>>()
-            )
-        }
+        Value::Object(object) => match object.view() {
+            View::Bytes(bytes) => format!("{bytes:?}"),
+            View::Stream(it) => normal_stream(it),
+            View::Hash(hash) => {
+                let mut fields = Vec::new();
+                hash.each(0, |f| fields.push((f.name.to_vec(), f.value.to_vec(), f.expire_at)));
+                fields.sort();
+                format!("{fields:?}")
+            }
+            View::Set(set) => {
+                let mut members: Vec<_> = set.iter().map(|member| member.to_vec()).collect();
+                members.sort();
+                format!("{members:?}")
+            }
+            View::List(list) => format!("{:?}", list.to_vecs()),
+            View::SortedSet(set) => {
+                let element = |(m, s): (Item<'_>, f64)| (m.to_vec(), s.to_bits());
+                format!("{:?}", set.elements(0, false).map(element).collect::<Vec<_>>())
+            }
+        },
     }
 }
 
@@ -111,7 +110,7 @@ fn made_anew(bench: &Bench) -> Bench {
     fresh.now = 0;
     fresh.client.replayed = true;
     let keyspaces: Vec<&Keyspace> = bench.keyspaces.iter().collect();
-    let whole = rewrite(&keyspaces, &mut |chunk| {
+    let whole = rewrite(&[], &keyspaces, &mut |chunk| {
         for effect in decoded(&chunk) {
             assert!(effect.args.len() <= 2 + 2 * super::ITEMS_PER_COMMAND + 8, "{:?}", effect.args[0]);
             fresh.db = effect.db;
@@ -174,7 +173,7 @@ fn it_ends_where_nobody_takes_any_more() {
     (0..9).for_each(|n| drop(bench.line(&format!("SET k{n} {value}"))));
     let mut taken = 0;
     let keyspaces: Vec<&Keyspace> = bench.keyspaces.iter().collect();
-    let whole = rewrite(&keyspaces, &mut |_| {
+    let whole = rewrite(&[], &keyspaces, &mut |_| {
         taken += 1;
         taken < 2
     });

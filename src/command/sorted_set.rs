@@ -18,7 +18,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-pub(super) use add::{Rules, add};
+pub(super) use add::{Rules, add, add_below};
 use pop::{MultiPop, PopReply, first_poppable, pop};
 
 use super::debug::{Digest, mix, rdb_length_length, rdb_string_length, xor_hashed};

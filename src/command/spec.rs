@@ -6,7 +6,7 @@
 use super::{Error, Exec};
 use crate::base::Millis;
 use crate::keyspace::Keyspace;
-use crate::resp::{Args, Reply};
+use crate::resp::{Args, ArgsBuf, Reply};
 
 /// Runs on the keyspace that owns the command's keys. Writes exactly one reply, or returns an error
 /// and what it wrote is taken back. Changes are reported through `Keys::changed`.
@@ -369,6 +369,9 @@ pub const fn block(name: &'static str, parts: &'static [Arg]) -> Arg {
     Arg::new(name, ArgKind::Block(parts))
 }
 
+/// See `CommandSpec::split`; asks of each key whether it is the shard's.
+pub type Split = fn(Args<'_>, &mut dyn FnMut(&[u8]) -> bool) -> ArgsBuf;
+
 /// Everything about one command (or subcommand).
 #[derive(Clone, Copy)]
 pub struct CommandSpec {
@@ -395,6 +398,9 @@ pub struct CommandSpec {
     /// Where the keyword of the key spec really stands, for a command that may have the same word before
     /// it as an argument (XREADGROUP GROUP streams ...). None: where the key spec says.
     pub keyword: Option<fn(Args<'_>) -> Option<usize>>,
+    /// Makes a `Run::Split` command of the keys that a shard has, where that is more than leaving out the
+    /// others.
+    pub split: Option<Split>,
     pub run: Run,
     /// Outside a transaction it runs in slices, so that others come between; inside one as `run` says.
     pub slice: Option<Slice>,
@@ -443,6 +449,7 @@ impl CommandSpec {
         tips: &[],
         subcommands: &[],
         keyword: None,
+        split: None,
         run: Run::Session,
         slice: None,
     };

@@ -3,6 +3,7 @@
 
 use super::spec::{Begin, CommandSpec, Find, KeySpec};
 use super::{bitmap, connection, debug, generic, pubsub, scripting, server, string, transaction};
+use super::intrinsic::{self, Callee};
 use super::{geo, hash, hyperloglog, list, set, sorted_set, stream};
 use crate::resp::Args;
 
@@ -16,6 +17,11 @@ const SLOTS: usize = 2048;
 pub struct CommandTable {
     rows: Vec<Row>,
     slots: Box<[u16; SLOTS]>,
+    /// EVAL and EVALSHA. Behind each stand the native forms of scripts. No rows, if a command that one calls
+    /// has another name here.
+    scripted: [CommandId; 2],
+    /// What native forms call, by the number of the `Callee`.
+    callees: Box<[CommandId]>,
 }
 
 /// A command as this process serves it.
@@ -28,8 +34,8 @@ pub struct Row {
     /// The container's id and this row's siblings, for subcommands.
     pub parent: Option<CommandId>,
     subcommands: Vec<CommandId>,
-    /// A word of a command that Redis shows without subcommands (DEBUG): found by `inner` only, and
-    /// counted as its parent.
+    /// What Redis has no row for: a word of a command that it shows without subcommands (DEBUG), found by
+    /// `inner`, or a script's native form, found by `native`. Counted as its parent.
     pub is_inner: bool,
     /// The argument that is the command's only key, if its place never varies.
     single_key: Option<u8>,
@@ -46,7 +52,12 @@ pub enum Looked {
 impl CommandTable {
     /// `renames` maps a command's name to a new one; an empty new name removes the command.
     pub fn new(renames: &[(String, String)]) -> Result<CommandTable, String> {
-        let mut table = CommandTable { rows: Vec::new(), slots: Box::new([0; SLOTS]) };
+        let mut table = CommandTable {
+            rows: Vec::new(),
+            slots: Box::new([0; SLOTS]),
+            scripted: [0; 2],
+            callees: Box::default(),
+        };
         for family in [
             string::COMMANDS,
             generic::COMMANDS,
@@ -68,8 +79,16 @@ impl CommandTable {
                 table.add(spec);
             }
         }
+        let find = |name: &str| table.find(name.as_bytes()).expect("a row of this table");
+        let callees = Callee::ALL.iter().map(|callee| find(callee.spec().name)).collect();
+        (table.scripted, table.callees) = (["eval", "evalsha"].map(find), callees);
         for (old, new) in renames {
             table.rename(&old.to_ascii_lowercase(), &new.to_ascii_lowercase())?;
+        }
+        let is_renamed = |id: &CommandId| table.rows[*id as usize].name != table.spec(*id).name;
+        if table.callees.iter().any(is_renamed) {
+            // Scripts do not find what they call.
+            table.scripted = [CommandId::MAX; 2];
         }
         Ok(table)
     }
@@ -87,6 +106,9 @@ impl CommandTable {
         });
         if spec.name == "debug" {
             debug::SUBCOMMANDS.iter().for_each(|word| self.add_inner(id, spec, word));
+        }
+        if matches!(spec.name, "eval" | "evalsha") {
+            intrinsic::ALL.iter().for_each(|native| self.add_inner(id, spec, &native.spec));
         }
         for sub in spec.subcommands {
             let sub_id = self.rows.len() as CommandId;
@@ -112,7 +134,7 @@ impl CommandTable {
             parent: Some(parent),
             subcommands: Vec::new(),
             is_inner: true,
-            single_key: None,
+            single_key: single_key(word),
         });
     }
 
@@ -195,6 +217,22 @@ impl CommandTable {
         let spec = (self.spec(id).name == "debug").then(|| debug::subcommand(args))??;
         let at = debug::SUBCOMMANDS.iter().position(|word| word.name == spec.name)?;
         Some(id + 1 + at as CommandId)
+    }
+
+    /// The row of a script's native form (its number in `intrinsic::ALL`) behind EVAL or EVALSHA. None for
+    /// other commands.
+    #[inline]
+    pub fn native(&self, id: CommandId, number: usize) -> Option<CommandId> {
+        self.scripted.contains(&id).then_some(id + 1 + number as CommandId)
+    }
+
+    /// Whether `id` is EVALSHA.
+    pub fn is_by_sha(&self, id: CommandId) -> bool {
+        id == self.scripted[1]
+    }
+
+    pub fn callee(&self, callee: Callee) -> CommandId {
+        self.callees[callee as usize]
     }
 
     #[inline]

@@ -152,6 +152,7 @@ settings! {
         pub latency_monitor_threshold: i64,
         pub busy_reply_threshold: i64,
         pub lua_enable_deprecated_api: bool,
+        pub script_intrinsics: bool,
 
         // encodings
         pub hash_max_listpack_entries: u64,

@@ -517,10 +517,19 @@ impl<'a> Keys<'a> {
 
     /// What `f` writes to the journal is there whole or not at all.
     pub fn unit(&mut self, f: impl FnOnce(&mut Self)) {
+        self.begin_unit();
+        f(self);
+        self.end_unit();
+    }
+
+    /// Begins what is in the journal whole or not at all; `end_unit` must follow.
+    pub fn begin_unit(&mut self) {
         if let Some(effects) = &mut self.effects {
             effects.begin_unit();
         }
-        f(self);
+    }
+
+    pub fn end_unit(&mut self) {
         if let Some(effects) = &mut self.effects {
             effects.end_unit();
         }
@@ -552,6 +561,15 @@ impl<'a> Keys<'a> {
     /// How often `changed` was called, and whether the command wrote its own effects.
     pub fn outcome(&self) -> (u64, bool) {
         (self.changes, self.own_effect)
+    }
+
+    /// The outcome so far, which then begins anew: another command runs inside this one.
+    pub fn take_outcome(&mut self) -> (u64, bool) {
+        (std::mem::take(&mut self.changes), std::mem::take(&mut self.own_effect))
+    }
+
+    pub fn put_outcome(&mut self, changes: u64, own_effect: bool) {
+        (self.changes, self.own_effect) = (changes, own_effect);
     }
 
     /// The key's hash if it is present and not past its time; an expired key is removed on the way.

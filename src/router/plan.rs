@@ -107,6 +107,9 @@ pub fn split(
     shard: ShardId,
     mut took: impl FnMut(usize),
 ) -> ArgsBuf {
+    if let Some(split) = spec.split {
+        return split(args, &mut |key| placement.shard(key) == shard);
+    }
     let step = split_step(spec);
     let first = match spec.keys[0].begin {
         Begin::Index(first) => first,

@@ -6,6 +6,7 @@
 //! ordinary path.
 
 use crate::base::{Millis, ShardId};
+use crate::command::intrinsic;
 use crate::script::{Libraries, Script};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::*};
@@ -18,6 +19,8 @@ pub struct Known {
     /// None for a function.
     pub script: Option<Arc<Script>>,
     pub profile: Profile,
+    /// The number of its native form in `intrinsic::ALL`.
+    pub native: Option<usize>,
 }
 
 /// Which keys a script touches, as far as its runs have shown. A guess: a run that touches others
@@ -149,7 +152,10 @@ impl Scripts {
     pub fn insert(&self, script: Script) -> Arc<Known> {
         let mut cache = self.cache.write().unwrap_or_else(|e| e.into_inner());
         let sha = *script.sha();
-        let make = || Arc::new(Known { script: Some(Arc::new(script)), profile: Profile::default() });
+        let make = || {
+            let native = intrinsic::find(script.hex());
+            Arc::new(Known { script: Some(Arc::new(script)), profile: Profile::default(), native })
+        };
         Arc::clone(cache.entry(sha).or_insert_with(make))
     }
 
@@ -220,7 +226,7 @@ impl Scripts {
     pub fn function(&self, name: &[u8]) -> Arc<Known> {
         let name = name.to_ascii_lowercase().into_boxed_slice();
         let mut functions = self.functions.write().unwrap_or_else(|e| e.into_inner());
-        let make = || Arc::new(Known { script: None, profile: Profile::default() });
+        let make = || Arc::new(Known { script: None, profile: Profile::default(), native: None });
         Arc::clone(functions.entry(name).or_insert_with(make))
     }
 

@@ -4,6 +4,7 @@
 use super::errors::ErrorCounts;
 use super::tally::Tally;
 use crate::base::Millis;
+use crate::command::intrinsic::{Books, Callee};
 use crate::command::{ClientView, CommandId, CommandSpec, CommandTable, Error, Exec, Handler, Run, flag};
 use crate::config::Settings;
 use crate::journal::{Chunk, ChunkWriter};
@@ -75,6 +76,22 @@ pub struct Env<'a> {
     pub over_limit: bool,
     /// What commands shall tell of what they do to keys (`notify-keyspace-events`).
     pub news: u32,
+}
+
+impl Books for Env<'_> {
+    fn called(&self, what: Callee, calls: u64) {
+        self.tally.commands[self.table.callee(what) as usize].calls.add(calls);
+        self.tally.processed.add(calls);
+    }
+
+    fn failed(&self, what: Callee) {
+        self.called(what, 1);
+        self.tally.commands[self.table.callee(what) as usize].failed.add(1);
+    }
+
+    fn is_over_limit(&self) -> bool {
+        self.over_limit
+    }
 }
 
 /// One command to run: what it is, for whom, on which database, at what time.
@@ -150,7 +167,7 @@ fn run_handler(
     keys.set_notify(env.news);
     keys.set_writer(job.view.tracker);
     let reply = Reply::new(out, job.proto);
-    let mut exec = Exec { keys, reply, settings: env.settings, random: job.random, client: job.view };
+    let mut exec = Exec { keys, reply, settings: env.settings, random: job.random, client: job.view, books: &env };
     let result = if env.over_limit && env.table.spec(job.command).has(flag::DENYOOM) {
         Err(Error::OutOfMemory)
     } else {

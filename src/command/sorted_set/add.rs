@@ -1,9 +1,11 @@
 //! ZADD and ZINCRBY; GEOADD adds through here too.
 
 use super::{as_set, changed, growth};
+use crate::base::Millis;
 use crate::base::num::{DoubleText, parse_f64};
 use crate::command::spec::*;
 use crate::command::{Error, Exec};
+use crate::config::EventClasses;
 use crate::keyspace::Ttl;
 use crate::resp::Args;
 use crate::structure::sorted_set::Growth;
@@ -142,6 +144,54 @@ pub(in crate::command) fn add<'a>(
         _ => x.reply.integer(if rules.ch { changes } else { tally.added } as i64),
     }
     Ok(())
+}
+
+/// What channels_redis does to each channel of a group, in one look at the table: adds a member if there are
+/// fewer than `capacity`, and lets the key live until `expire_at`; whether there were. Counts, journals and
+/// tells what ZCOUNT, ZADD and EXPIRE would. The score comes with its text. With `refuses` there is no
+/// memory left to add anything.
+pub(in crate::command) fn add_below(
+    x: &mut Exec<'_>,
+    key: &[u8],
+    (score, text): (f64, &[u8]),
+    member: &[u8],
+    (capacity, expire_at): (i64, Millis),
+    refuses: bool,
+) -> Result<bool, Error> {
+    let hasher = x.keys.placement.hasher();
+    let growth = growth(x.settings, &hasher);
+    // None: no room; else whether the set has changed, or nothing if there is no set.
+    let added = x.keys.read_with(key, |entry| {
+        let Some(entry) = entry else { return Ok(if capacity > 0 { Some(None) } else { None }) };
+        let set = as_set(entry)?;
+        if set.len() as i64 >= capacity {
+            return Ok(None);
+        }
+        if refuses {
+            return Err(Error::OutOfMemory);
+        }
+        Ok(Some(Some(set.update(member, &growth, |_| Some(score)) != Some(score))))
+    })?;
+    let is_changed = match added {
+        None => return Ok(false),
+        Some(None) if refuses => return Err(Error::OutOfMemory),
+        Some(None) => {
+            let mut set = SortedSet::new();
+            set.add(member, score, &growth);
+            x.keys.set(key, NewValue::Object(set.into_object()), Ttl::Clear);
+            true
+        }
+        Some(Some(is_changed)) => is_changed,
+    };
+    if is_changed {
+        changed(&mut x.keys, key, 1, "zadd", false);
+        x.keys.effect([b"ZADD", key, text, member]);
+    }
+    x.keys.set_expire(key, Some(expire_at));
+    x.keys.changed(key);
+    x.keys.effect([b"PEXPIREAT", key, itoa::Buffer::new().format(expire_at).as_bytes()]);
+    x.keys.event(EventClasses::GENERIC, "expire", key);
+    Ok(true)
 }
 
 fn zadd_with(x: &mut Exec<'_>, args: Args<'_>, incr: bool) -> Result<(), Error> {

@@ -25,6 +25,8 @@ const ROWS: &[Parameter] = &[
         "Which changes of keys are published: `K` on channels named by key, `E` on channels named by event, and one or more of `g` generic, `$` strings, `l` lists, `s` sets, `h` hashes, `z` sorted sets, `x` expired, `e` evicted, `t` streams, `d` modules, `m` misses, `n` new keys; `A` is all but `m` and `n`. Empty publishes nothing.").later("keyspace notifications are", Warn),
     Parameter::new("busy-reply-threshold", number!(busy_reply_threshold: i64, 0, LONG_MAX), "5000",
         "A script that runs longer than this lets other clients read a BUSY error and use SCRIPT KILL. 0 never does.").alias("lua-time-limit").unit("milliseconds"),
+    Parameter::new("script-intrinsics", yes_no!(script_intrinsics), "yes",
+        "Run scripts that Celery, Channels, django-redis, RQ, Huey and redis-py always send as native code, with the same results. `no` has Lua run them all.").ours(),
     Parameter::new("lua-enable-deprecated-api", yes_no!(lua_enable_deprecated_api), "no",
         "Leave functions of Lua visible to scripts that Redis 7 hides, such as `print`.").immutable().hidden().later("Lua scripts are", Warn),
 ];

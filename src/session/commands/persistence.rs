@@ -58,7 +58,9 @@ fn write_base(c: &Caller<'_>, engines: &mut [&mut Engine], begin: bool) -> Resul
     let keyspaces: Vec<&Keyspace> = engines.iter().map(|engine| &engine.keyspace).collect();
     let send_parts = || {
         // Who takes no more of it has a reason, which is the answer.
-        if rewrite(&keyspaces, &mut |chunk| sender.send(BasePart::Chunk(chunk)).is_ok()) {
+        let libraries = c.node.scripts.libraries();
+        let codes: Vec<&[u8]> = libraries.iter().map(|library| &*library.code).collect();
+        if rewrite(&codes, &keyspaces, &mut |chunk| sender.send(BasePart::Chunk(chunk)).is_ok()) {
             let _ = sender.send(BasePart::End);
         }
         drop(sender);
