@@ -276,13 +276,14 @@ mod tests {
     /// The naive oracle: a mutex. Threads add through whatever access they get; nothing is lost.
     #[test]
     fn nothing_is_lost_between_owner_and_borrowers() {
+        const EACH: u64 = if cfg!(miri) { 60 } else { 20_000 };
         let (mut owner, cell) = Cell::new(0u64);
         let done = std::sync::atomic::AtomicU64::new(0);
         std::thread::scope(|s| {
             for _ in 0..2 {
                 s.spawn(|| {
                     let mut mine = 0;
-                    while mine < 20_000 {
+                    while mine < EACH {
                         if let Some(mut v) = cell.try_borrow() {
                             *v += 1;
                             mine += 1;
@@ -297,7 +298,7 @@ mod tests {
                 });
             }
             let mut turn = 0;
-            while done.load(std::sync::atomic::Ordering::SeqCst) < 40_000 {
+            while done.load(std::sync::atomic::Ordering::SeqCst) < 2 * EACH {
                 if owner.try_run() {
                     turn += 1;
                     if turn % 2 == 0 { owner.park() } else { owner.lend() }

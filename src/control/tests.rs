@@ -7,7 +7,7 @@ use crate::config::words::AppendFsync;
 use crate::journal::{BatchWriter, ChunkWriter, Disk, Replay, Sink};
 use crate::keyspace::Placement;
 use crate::resp::Args;
-use crate::session::Facts;
+use crate::session::{BaseOrder, BasePart, Facts};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
@@ -25,7 +25,9 @@ fn temp_dir() -> PathBuf {
 /// A process without shards, its queue, and where its configuration file is.
 fn node(dir: &std::path::Path, appendfsync: AppendFsync) -> (Arc<Node>, Receiver<Control>) {
     let placement = Placement::new(SHARDS, [1, 2, 3, 4]);
-    let settings = Settings { appendonly: true, appendfsync, maxclients: 77, ..Settings::default() };
+    let there = crate::config::Text::new(dir.to_str().unwrap());
+    let settings =
+        Settings { dir: there, appendonly: true, appendfsync, maxclients: 77, ..Settings::default() };
     let config_file = dir.join("ringdove.conf").to_str().unwrap().to_owned();
     let facts = Facts { config_file, ..Facts::default() };
     let (sender, queue) = mail(1024);
@@ -131,9 +133,9 @@ fn switched_off_the_file_ends_and_what_still_comes_is_let_go() {
         shard.effect(0, [&b"SET"[..], b"k", b"v"]);
         send(&node, Control::Chunk(shard.take().unwrap()));
         if n == 1 {
-            let off = |settings: &Settings| Ok::<_, ()>(Settings { appendonly: false, ..settings.clone() });
-            node.change_settings(off).unwrap();
-            send(&node, Control::SettingsChanged(vec!["appendonly"]));
+            let (answer, answered) = mail(1);
+            send(&node, Control::EndJournal(answer));
+            assert_eq!(answered.recv(), Ok(Ok(())));
         }
     }
     let (answer, answered) = mail(1);
@@ -143,5 +145,51 @@ fn switched_off_the_file_ends_and_what_still_comes_is_let_go() {
     plane.stopper().stop(Stop::default());
     assert_eq!(plane.wait(), 0);
     assert_eq!(loaded(&dir), 1);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+/// What a base is made of, and that it is whole if it is to be.
+fn base(node: &Node, begin: Option<Vec<u64>>, whole: bool) -> Result<(), String> {
+    let ((sender, parts), (answer, answered)) = (mail(1), mail(1));
+    send(node, Control::Rewrite(BaseOrder { parts, begin, answer }));
+    let mut pen = ChunkWriter::new(0);
+    pen.effect(3, [&b"SET"[..], b"k", b"v"]);
+    // Nobody may be there to take it.
+    let _ = sender.send(BasePart::Chunk(pen.take().unwrap()));
+    if whole {
+        let _ = sender.send(BasePart::End);
+    }
+    drop(sender);
+    answered.recv().unwrap()
+}
+
+#[test]
+fn a_journal_begins_behind_a_base_with_the_chunks_that_are_next() {
+    let dir = temp_dir();
+    let (node, queue) = node(&dir, AppendFsync::Always);
+    let plane = start(Arc::clone(&node), queue, None, Hooks::default()).unwrap();
+    assert!(base(&node, Some(vec![3, 1]), false).is_err(), "half a base is none");
+    assert!(!node.journal.is_on());
+    assert!(std::fs::read_dir(dir.join("appendonlydir")).unwrap().next().is_none(), "nothing is left of it");
+    assert_eq!(base(&node, Some(vec![3, 1]), true), Ok(()));
+    assert!(node.journal.is_on() && node.journal.is_settled(0, 2) && !node.journal.is_settled(0, 3));
+    let mut shard = ChunkWriter::new(0);
+    for _ in 1..=3 {
+        shard.effect(0, [&b"INCR"[..], b"n"]);
+        let chunk = shard.take().unwrap();
+        if chunk.seq == 3 {
+            send(&node, Control::Chunk(chunk));
+        }
+    }
+    assert_eq!(base(&node, None, true), Ok(()), "and goes on behind another");
+    assert!(node.journal.is_settled(0, 3));
+    plane.stopper().stop(Stop::default());
+    assert_eq!(plane.wait(), 0);
+    let names = std::fs::read(dir.join("appendonlydir/appendonly.aof.manifest")).unwrap();
+    let names = String::from_utf8(names).unwrap();
+    assert!(
+        names.contains("2.base.aof seq 2 type b") && names.contains("2.incr.aof seq 2 type i"),
+        "{names}"
+    );
     std::fs::remove_dir_all(&dir).unwrap();
 }

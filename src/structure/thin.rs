@@ -336,7 +336,7 @@ mod tests {
         /// Splices do what `Vec::splice` does.
         #[test]
         fn a_buffer_is_a_vector(edits in prop::collection::vec(
-            (any::<prop::sample::Index>(), any::<prop::sample::Index>(), prop::collection::vec(any::<u8>(), 0..300)), 0..40))
+            (any::<prop::sample::Index>(), any::<prop::sample::Index>(), prop::collection::vec(any::<u8>(), 0..300)), 0..if cfg!(miri) { 12 } else { 40 }))
         {
             let (mut buf, mut model) = (ThinBuf::new(), Vec::new());
             for (at, removed, bytes) in edits {

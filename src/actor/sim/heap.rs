@@ -154,7 +154,7 @@ fn run(seed: u64, shards: ShardId) {
         for (shard, (heap, began)) in heaps(&mut world).into_iter().zip(&began).enumerate() {
             // The list of what is to be freed keeps its room.
             assert!(
-                (0..=512).contains(&(heap - began)),
+                (0..=2048).contains(&(heap - began)),
                 "round {round}: shard {shard} kept {}",
                 heap - began
             );

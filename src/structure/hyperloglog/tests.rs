@@ -109,6 +109,7 @@ fn estimates_are_near() {
     }
 }
 
+#[cfg(not(miri))]
 fn raises() -> impl Strategy<Value = Vec<(usize, u8)>> {
     let index = prop_oneof![4 => 0usize..40, 1 => 0..REGISTERS, 1 => REGISTERS - 40..REGISTERS];
     let rank = prop_oneof![30 => 1u8..4, 5 => 1u8..33, 1 => 33u8..52];
