@@ -285,7 +285,8 @@ fn unsafe_stays_in_leaves_and_says_why_it_is_sound() {
             if std::mem::take(&mut first) && !UNSAFE.contains(&source.module()) {
                 broken.push(format!("{}:{at}: unsafe outside {UNSAFE:?}", source.path));
             }
-            let declares = names(line, "unsafe fn") || line.contains("unsafe extern");
+            let declares =
+                ["unsafe fn", "unsafe trait", "unsafe extern"].iter().any(|word| line.contains(word));
             if !declares && !is_justified(&text, at - 1) {
                 broken.push(format!("{}:{at}: no `// SAFETY:` before this", source.path));
             }

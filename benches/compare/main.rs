@@ -1,14 +1,14 @@
 //! `cargo bench --bench compare`: Ringdove beside the servers it is measured by, on this machine, now.
 //!
 //! Runs Ringdove with `--shards 1` and `--shards 2` and every peer it is given, interleaved, several
-//! rounds, and prints medians; then replaces the table in `docs/performance.md`. The figure that counts
+//! rounds, and prints medians; then replaces the tables in `docs/performance.md` of which it has all rows. The figure that counts
 //! is the server's own CPU time per operation (all its threads, from `/proc/PID/task/*/schedstat`): it
 //! is what a shared machine measures best. Compare within a row: the rows of one run saw the same
 //! machine in the same minutes, other runs did not.
 //!
 //! ```text
 //! cargo bench --bench compare -- [--peer NAME='COMMAND with {port}'] [--rounds 5] [--scale 1.0]
-//!                                [--only set-16,get-16] [--port 21500] [--benchmark redis-benchmark]
+//!                                [--only types,set-16] [--port 21500] [--benchmark redis-benchmark]
 //!                                [--no-write] [--server-cpus 0,1] [--client-cpus 0,1]
 //! ```
 //!
@@ -23,7 +23,7 @@ mod report;
 mod scenarios;
 mod server;
 
-use scenarios::{Metric, SCENARIOS, Scenario};
+use scenarios::{Metric, SCENARIOS, Scenario, Table};
 use server::Launch;
 use std::collections::BTreeMap;
 
@@ -58,7 +58,10 @@ fn main() {
     let launches = launches(&options);
     let chosen: Vec<&Scenario> = SCENARIOS
         .iter()
-        .filter(|scenario| options.only.is_empty() || options.only.iter().any(|name| name == scenario.name))
+        .filter(|scenario| {
+            let wanted = |name: &String| name == scenario.name || name == scenario.table.name();
+            options.only.is_empty() || options.only.iter().any(wanted)
+        })
         .collect();
     let load_before = page::load_average();
     let mut results = Results::new();
@@ -66,10 +69,17 @@ fn main() {
     let mut versions = vec![String::new(); launches.len()];
     run_together(&options, &launches, &chosen, &mut results, &mut versions);
     run_alone(&options, &launches, &chosen, &mut results, &mut versions);
-    let text = report::markdown(&options, &names, &versions, &chosen, &results, load_before);
-    println!("\n{text}");
-    if options.write && options.only.is_empty() {
-        page::write("compare", &text);
+    for table in Table::ALL {
+        let rows: Vec<&Scenario> =
+            chosen.iter().copied().filter(|scenario| scenario.table == table).collect();
+        let whole = SCENARIOS.iter().filter(|scenario| scenario.table == table).count();
+        if !rows.is_empty() {
+            let text = report::markdown(table, &options, &names, &versions, &rows, &results, &load_before);
+            println!("\n{text}");
+            if options.write && rows.len() == whole {
+                page::write(&format!("compare, {}", table.name()), &text);
+            }
+        }
     }
 }
 

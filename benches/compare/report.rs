@@ -6,12 +6,13 @@ use crate::{Options, Results};
 use std::fmt::Write;
 
 pub fn markdown(
+    table: Table,
     options: &Options,
     names: &[String],
     versions: &[String],
     chosen: &[&Scenario],
     results: &Results,
-    load_before: String,
+    load_before: &str,
 ) -> String {
     let mut text = String::new();
     let _ = writeln!(
@@ -28,6 +29,15 @@ pub fn markdown(
         listed.join("; "),
         options.rounds
     );
+    match table {
+        Table::General => general(&mut text, names, chosen, results),
+        Table::Types => types(&mut text, names, chosen, results),
+    }
+    rates(&mut text, names, chosen, results);
+    text
+}
+
+fn general(text: &mut String, names: &[String], chosen: &[&Scenario], results: &Results) {
     let _ = writeln!(
         text,
         "µs of server CPU per operation unless the row says otherwise; behind it the ratio to {}.\n",
@@ -37,7 +47,7 @@ pub fn markdown(
     text.extend(names.iter().map(|name| format!(" {name} |")));
     let _ = writeln!(text, " limit, 1 shard | limit, 2 shards |");
     let _ = writeln!(text, "|---|{}---|---|", "---|".repeat(names.len()));
-    for scenario in chosen.iter().filter(|scenario| scenario.table == Table::General) {
+    for scenario in chosen {
         let Some(servers) = results.get(scenario.name) else { continue };
         let value = |at: usize| servers[at].get(&scenario.metric).copied().unwrap_or(f64::NAN);
         let reference = value(0);
@@ -55,9 +65,6 @@ pub fn markdown(
         text.push('\n');
     }
     text.push('\n');
-    types(&mut text, names, chosen, results);
-    rates(&mut text, names, chosen, results);
-    text
 }
 
 /// What a row of the data types may be, and their geometric mean.
@@ -67,7 +74,7 @@ const TYPES_MEAN_MAX: f64 = 0.85;
 /// The data types: ratios to the better of the peers.
 fn types(text: &mut String, names: &[String], chosen: &[&Scenario], results: &Results) {
     let (peers, own) = (0..names.len() - 2, names.len() - 2);
-    if peers.is_empty() || !chosen.iter().any(|scenario| scenario.table == Table::Types) {
+    if peers.is_empty() {
         return;
     }
     let _ = writeln!(
@@ -81,7 +88,7 @@ fn types(text: &mut String, names: &[String], chosen: &[&Scenario], results: &Re
     let _ = writeln!(text, " limit, 1 shard |\n|---|{}---|", "---|".repeat(names.len()));
     let mut logs = vec![0.0; names.len()];
     let mut rows = 0.0;
-    for scenario in chosen.iter().filter(|scenario| scenario.table == Table::Types) {
+    for scenario in chosen {
         let Some(servers) = results.get(scenario.name) else { continue };
         let value = |at: usize| servers[at].get(&scenario.metric).copied().unwrap_or(f64::NAN);
         let better = peers.clone().map(value).fold(f64::INFINITY, f64::min);

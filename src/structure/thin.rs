@@ -329,6 +329,16 @@ mod tests {
         assert_eq!(size_of::<Option<ThinBuf>>(), 8);
     }
 
+    /// Reads a byte beyond a block when asked to, so that `.ci/valgrind` can see that this would be noticed.
+    #[test]
+    fn nothing_is_read_beyond_a_block_unless_planted() {
+        let buf = ThinBuf::from(&[7; 11][..]);
+        let beyond = std::env::var_os("RINGDOVE_PLANT_OVERRUN").is_some() as usize;
+        // SAFETY: the last byte of the block is written; what a planted fault reads is seen by nobody.
+        let last = unsafe { buf.block().add(buf.bytes_allocated() - 1 + beyond).read_volatile() };
+        assert!(last == 7 || beyond == 1);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig {
             cases: if cfg!(miri) { 12 } else { 256 }, failure_persistence: None, ..ProptestConfig::default()

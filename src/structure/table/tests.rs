@@ -251,9 +251,15 @@ fn run(steps: Vec<Step>) {
     assert!(rest.into_iter().eq(pair.naive));
 }
 
+/// Few where each takes long (`.ci/valgrind` sets the variable).
+fn cases() -> u32 {
+    let few = cfg!(miri) || std::env::var_os("RINGDOVE_FEW_CASES").is_some();
+    if few { 6 } else { 120 }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 3 } else { 120 }, failure_persistence: None, ..ProptestConfig::default()
+        cases: cases(), failure_persistence: None, ..ProptestConfig::default()
     })]
     #[test]
     fn a_table_built_at_once_is_one_like_any_other(
