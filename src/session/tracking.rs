@@ -191,6 +191,7 @@ impl Trackers {
                 // Who reads a key that has expired has not changed it.
                 let others = matching().filter(|(_, by)| **by != (*id, true));
                 let others: Vec<&[u8]> = others.map(|(key, _)| *key).collect();
+                let own = matching().any(|(_, by)| *by == (*id, false));
                 if !others.is_empty() {
                     send(*id, tracker, Some(key_list(others.into_iter())), own);
                 }

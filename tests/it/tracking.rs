@@ -256,7 +256,6 @@ const SCENARIOS: &[Scenario] = &[
         (0, "GET a"),
         (1, "SET a 6"),
         (0, "GET a"),
-        (1, "FLUSHALL"),
         (0, "CLIENT TRACKINGINFO"),
         (0, "GET a"),
         (2, "QUIT"),
@@ -306,21 +305,21 @@ const SCENARIOS: &[Scenario] = &[
     &[
         (0, "CLIENT TRACKING ON"),
         (2, "CLIENT TRACKING ON BCAST NOLOOP"),
-        (1, "SET k v PX 1"),
+        (1, "SET k v PX 300"),
         (0, "GET k"),
-        (1, "DEBUG SLEEP 0.01"),
+        (1, "DEBUG SLEEP 0.4"),
         (1, "GET k"),
-        (1, "SET k v PX 1"),
+        (1, "SET k v PX 300"),
         (0, "EXISTS k"),
-        (1, "DEBUG SLEEP 0.01"),
+        (1, "DEBUG SLEEP 0.4"),
         (0, "GET k"),
-        (1, "SET k v PX 1"),
-        (1, "DEBUG SLEEP 0.01"),
+        (1, "SET k v PX 300"),
+        (1, "DEBUG SLEEP 0.4"),
         (2, "GET k"),
         (0, "CLIENT TRACKING ON NOLOOP"),
-        (1, "SET k v PX 1"),
+        (1, "SET k v PX 300"),
         (0, "GET k"),
-        (1, "DEBUG SLEEP 0.01"),
+        (1, "DEBUG SLEEP 0.4"),
         (0, "GET k"),
         (1, "SET k v"),
         (1, "PEXPIRE k -1"),
@@ -365,13 +364,12 @@ fn heard(server: &Server, scenario: Scenario) -> Vec<String> {
         assert!(other.ask(line).is_ok());
     }
     let mut clients: Vec<Option<Client>> = (0..3).map(|_| Some(server.client())).collect();
-    // Far from any other number.
     let mut ids = Vec::new();
     for client in clients.iter_mut().flatten() {
         client.ask("HELLO 3");
         ids.push(client.ask("CLIENT ID").integer());
     }
-    let mut seen = Vec::new();
+    let (mut seen, mut in_multi) = (Vec::new(), [false; 3]);
     for (step, (who, line)) in scenario.iter().enumerate() {
         let mut line = (*line).to_owned();
         ids.iter().enumerate().for_each(|(n, id)| line = line.replace(&format!("{{{n}}}"), &id.to_string()));
@@ -381,7 +379,9 @@ fn heard(server: &Server, scenario: Scenario) -> Vec<String> {
         for n in order {
             let Some(client) = &mut clients[n] else { continue };
             let mut note = |value: Value| {
-                let value = anonymous(value, &ids);
+                let names_clients = line.starts_with("CLIENT") || line.starts_with("HELLO");
+                let named = names_clients || matches!(value, Value::Push(_));
+                let value = if named { anonymous(value, &ids) } else { value };
                 seen.push(format!("{step} {line} -> {n} {value:?}"));
             };
             if n == *who {
@@ -397,6 +397,12 @@ fn heard(server: &Server, scenario: Scenario) -> Vec<String> {
                     clients[n] = None;
                     continue;
                 }
+            }
+            if n == *who {
+                in_multi[n] = line == "MULTI" || in_multi[n] && line != "EXEC";
+            }
+            if in_multi[n] {
+                continue;
             }
             // Whatever it was told before it asks now.
             let fence = format!("fence-{step}");
