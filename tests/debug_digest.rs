@@ -5,12 +5,24 @@ mod oracle;
 
 use oracle::{Oracle, Value, read_value};
 use ringdove::base::Millis;
+use ringdove::command::intrinsic::{Books, Callee};
 use ringdove::command::shard_facts::{self, ShardFacts};
 use ringdove::command::{ClientView, Error, Exec, Handler, debug, memory};
 use ringdove::config::Settings;
 use ringdove::keyspace::{Keys, Keyspace, Placement, Reach, Ttl};
 use ringdove::resp::{Args, ArgsBuf, Proto, Reply};
 use ringdove::structure::NewValue;
+
+/// No scripts run here.
+struct NoBooks;
+
+impl Books for NoBooks {
+    fn called(&self, _: Callee, _: u64) {}
+    fn failed(&self, _: Callee) {}
+    fn is_over_limit(&self) -> bool {
+        false
+    }
+}
 
 const DATABASES: usize = 16;
 
@@ -51,8 +63,8 @@ impl Shards {
             let mut out = Vec::new();
             let keys = Keys::new(Reach::One(keyspace), db, self.now, &self.placement, None);
             let reply = Reply::new(&mut out, Proto::Resp2);
-            let mut exec =
-                Exec { keys, reply, settings: &settings, random: 0, client: ClientView::default() };
+            let client = ClientView::default();
+            let mut exec = Exec { keys, reply, settings: &settings, random: 0, client, books: &NoBooks };
             handler(&mut exec, args)?;
             payloads.push(out);
         }

@@ -79,3 +79,17 @@ fn site_with_django_redis_and_cached_db_sessions_survives_kills() {
 fn site_with_builtin_backend_and_cache_sessions_survives_kills() {
     run_with(PINNED, "site/run.py", &["builtin", "cache", "10"]);
 }
+
+#[test]
+fn intrinsics_pinned() {
+    if needs::programs(&["redis-server"]) {
+        run_with(PINNED, "intrinsics.py", &["pinned"]);
+    }
+}
+
+#[test]
+fn intrinsics_newest() {
+    if needs::programs(&["redis-server"]) {
+        run_with(NEWEST, "intrinsics.py", &["newest"]);
+    }
+}
