@@ -190,3 +190,17 @@ fn bullmq_pinned() {
 fn bullmq_newest() {
     run_with_node(NODE_NEWEST, "bullmq_jobs.py");
 }
+
+#[test]
+fn intrinsics_pinned() {
+    if needs::programs(&["redis-server"]) {
+        run_with(PINNED, "intrinsics.py", &["pinned"]);
+    }
+}
+
+#[test]
+fn intrinsics_newest() {
+    if needs::programs(&["redis-server"]) {
+        run_with(NEWEST, "intrinsics.py", &["newest"]);
+    }
+}

@@ -96,7 +96,13 @@ impl Actor {
 
     /// The row of a script's native form, if it has one that can take these arguments now. `learns`: EVAL
     /// puts it into the cache.
-    pub(super) fn native(&mut self, key: usize, id: CommandId, args: Args<'_>, learns: bool) -> Option<CommandId> {
+    pub(super) fn native(
+        &mut self,
+        key: usize,
+        id: CommandId,
+        args: Args<'_>,
+        learns: bool,
+    ) -> Option<CommandId> {
         const UNLESS: u32 = attention::MONITOR | attention::WRITE_ERROR | attention::BUSY;
         let first = self.node.table.native(id, 0)?;
         if !self.settings.script_intrinsics

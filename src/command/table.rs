@@ -1,9 +1,9 @@
 //! All commands by name. Built once at start (renames applied), then only read: a lookup is a hash
 //! of the upper-cased name's bytes and one comparison.
 
+use super::intrinsic::{self, Callee};
 use super::spec::{Begin, CommandSpec, Find, KeySpec};
 use super::{bitmap, connection, debug, generic, pubsub, scripting, server, string, transaction};
-use super::intrinsic::{self, Callee};
 use super::{geo, hash, hyperloglog, list, set, sorted_set, stream};
 use crate::resp::Args;
 

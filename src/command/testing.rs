@@ -2,7 +2,7 @@
 //! the reply's bytes, the effects that would be journaled, the number of changes. Test code only.
 
 use super::intrinsic::{self, Books, Callee};
-use super::{ClientView, CommandTable, Error, Exec, Looked, Run};
+use super::{ClientView, CommandSpec, CommandTable, Error, Exec, Looked, Run};
 use crate::base::Millis;
 use crate::config::Settings;
 use crate::journal::{Chunk, ChunkWriter};
@@ -108,6 +108,19 @@ impl Bench {
             Reply::new(&mut out, self.proto).error(&text);
             return out;
         }
+        self.run_row(found, args)
+    }
+
+    /// Runs the native form of a script on the arguments of its EVAL.
+    pub fn run_native<A: AsRef<[u8]>>(&mut self, name: &str, args: impl IntoIterator<Item = A>) -> Vec<u8> {
+        let native = intrinsic::ALL.iter().find(|native| native.spec.name == name).unwrap();
+        let args: ArgsBuf = args.into_iter().collect();
+        assert!((native.fits)(args.as_args()), "{name} takes such arguments");
+        self.run_row(&native.spec, args.as_args())
+    }
+
+    fn run_row(&mut self, found: &'static CommandSpec, args: Args<'_>) -> Vec<u8> {
+        let mut out = Vec::new();
         let (Run::Keys(handler) | Run::Split(handler, _) | Run::Every(handler, _) | Run::Cursor(handler)) =
             found.run
         else {

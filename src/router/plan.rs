@@ -136,7 +136,7 @@ fn split_step(spec: &CommandSpec) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::CommandTable;
+    use crate::command::{CommandTable, intrinsic};
 
     fn planned(line: &str, shards: ShardId) -> Plan {
         let table = CommandTable::new(&[]).unwrap();
@@ -167,5 +167,34 @@ mod tests {
     fn a_command_with_wrong_keys_goes_to_who_can_say_so() {
         assert_eq!(planned("LMPOP x k LEFT", 5), Plan::One(0));
         assert_eq!(planned("LMPOP 7 k LEFT", 5), Plan::One(0));
+    }
+
+    #[test]
+    fn a_group_is_split_into_scripts_of_its_parts() {
+        let placement = Placement::new(2, [1, 2, 3, 4]);
+        let keys: Vec<String> = (0..6).map(|n| format!("channel{n}")).collect();
+        let mut args: ArgsBuf = ["EVAL", "body", "6"].into_iter().collect();
+        keys.iter().for_each(|key| args.push(key.as_bytes()));
+        keys.iter().for_each(|key| args.push(format!("to-{key}").as_bytes()));
+        (0..6).for_each(|n| args.push(n.to_string().as_bytes()));
+        ["1700000000.25", "60"].iter().for_each(|word| args.push(word.as_bytes()));
+        let group_send = intrinsic::ALL.iter().find(|it| it.spec.name == "channels-group-send").unwrap();
+        let mut all = Vec::new();
+        for shard in 0..2 {
+            let part = split(&group_send.spec, args.as_args(), &placement, shard, |_| ());
+            let part = part.as_args();
+            assert!((group_send.fits)(part));
+            let len = (part.len() - 5) / 3;
+            for n in 0..len {
+                let [key, message, capacity] = [3, 3 + len, 3 + 2 * len]
+                    .map(|from| String::from_utf8_lossy(part.at(from + n)).into_owned());
+                assert_eq!(placement.shard(key.as_bytes()), shard);
+                assert_eq!(message, format!("to-{key}"));
+                assert!(key.ends_with(&capacity));
+                all.push(key);
+            }
+        }
+        all.sort();
+        assert_eq!(all, keys);
     }
 }

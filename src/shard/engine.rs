@@ -167,7 +167,8 @@ fn run_handler(
     keys.set_notify(env.news);
     keys.set_writer(job.view.tracker);
     let reply = Reply::new(out, job.proto);
-    let mut exec = Exec { keys, reply, settings: env.settings, random: job.random, client: job.view, books: &env };
+    let mut exec =
+        Exec { keys, reply, settings: env.settings, random: job.random, client: job.view, books: &env };
     let result = if env.over_limit && env.table.spec(job.command).has(flag::DENYOOM) {
         Err(Error::OutOfMemory)
     } else {

@@ -35,7 +35,8 @@ class Server:
     """A server process on a free port, in a folder that survives its restarts. With RINGDOVE_BIN
     naming a redis-server, every script can be tried against Redis itself."""
 
-    def __init__(self, *args, shards=2, appendonly="yes", password=None):
+    def __init__(self, *args, shards=2, appendonly="yes", password=None, binary=BINARY):
+        self.binary = binary
         self.args, self.shards, self.appendonly, self.password = args, shards, appendonly, password
         self.dir = tempfile.mkdtemp(prefix="eco-")
         self.port = free_port()
@@ -45,9 +46,9 @@ class Server:
     def start(self, shards=None):
         """Starts, or starts again, and waits until it answers."""
         self.shards = shards or self.shards
-        words = [BINARY, "--port", str(self.port), "--dir", self.dir, "--save", "",
+        words = [self.binary, "--port", str(self.port), "--dir", self.dir, "--save", "",
                  "--appendonly", self.appendonly]
-        words += ["--shards", str(self.shards)] if IS_RINGDOVE else []
+        words += ["--shards", str(self.shards)] if "ringdove" in os.path.basename(self.binary) else []
         words += ["--requirepass", self.password] if self.password else []
         self.log_path = os.path.join(self.dir, "server.log")
         with open(self.log_path, "ab") as log:

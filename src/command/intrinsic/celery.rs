@@ -112,12 +112,7 @@ const fn keys(count: usize) -> KeySpec {
 
 pub(super) const CHORD_PART: Intrinsic = Intrinsic {
     sha: "b8fc152c83a7e634103ccebd49dcd3146a8f4366",
-    spec: CommandSpec {
-        name: "celery-chord-part",
-        keys: &[keys(6)],
-        run: Run::Keys(chord_part),
-        ..CHORD
-    },
+    spec: CommandSpec { name: "celery-chord-part", keys: &[keys(6)], run: Run::Keys(chord_part), ..CHORD },
     fits: |args| has_shape(args, 6, 8) && [13, 14, 15].iter().all(|at| integer(args.at(*at)).is_some()),
 };
 

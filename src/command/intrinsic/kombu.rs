@@ -25,7 +25,8 @@ fn sweep_bindings(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     Calls::run(x, SWEEP_BINDINGS.sha, |lua| {
         let now = lua.time().to_string();
         let range: [&[u8]; 6] = [deadlines, b"-inf", now.as_bytes(), b"LIMIT", b"0", limit];
-        let overdue: Vec<Vec<u8>> = lua.call(4, Zrangebyscore, range)?.strings().map(<[u8]>::to_vec).collect();
+        let overdue: Vec<Vec<u8>> =
+            lua.call(4, Zrangebyscore, range)?.strings().map(<[u8]>::to_vec).collect();
         for exchange in &overdue {
             let named = |prefix: &[u8]| [prefix, exchange].concat();
             if lua.call(7, Exists, [&*named(permanent)])?.integer() == 0 {
