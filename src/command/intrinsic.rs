@@ -77,6 +77,8 @@ const ROW: CommandSpec = CommandSpec {
     acl: acl::SCRIPTING,
     group: Group::Scripting,
     since: "2.6.0",
+    complexity: "That of the script",
+    summary: "A script's native form",
     ..CommandSpec::DEFAULT
 };
 

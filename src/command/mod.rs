@@ -23,8 +23,8 @@ pub mod memory;
 pub mod pubsub;
 #[cfg(test)]
 mod replay_tests;
-pub mod scripting;
 mod rewrite;
+pub mod scripting;
 pub mod server;
 pub mod set;
 pub mod shard_facts;

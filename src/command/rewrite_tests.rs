@@ -5,8 +5,8 @@ use super::rewrite;
 use crate::command::replay_tests::{Step, step_of};
 use crate::command::testing::{Bench, decoded};
 use crate::keyspace::Keyspace;
-use crate::structure::stream::StreamId;
 use crate::structure::object::View;
+use crate::structure::stream::StreamId;
 use crate::structure::{Entry, Item, Stream, Value};
 use proptest::prelude::*;
 

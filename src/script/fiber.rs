@@ -96,13 +96,16 @@ impl Fiber {
 
     /// Throws away what lies on the stack.
     pub(super) fn reset(&mut self) {
+        if self.coroutine.as_ref().is_some_and(|coroutine| !coroutine.started()) {
+            return;
+        }
         let mut coroutine = self.coroutine.take().expect("a coroutine");
         self.door.yielder.set(ptr::null());
         // SAFETY: no frame on the stack holds anything to be dropped when it leaves: frames of Lua
         // never do, natives put back what they took (`lua.rs`), and the loop below owns an `Rc` only,
         // which is released here instead.
         unsafe {
-            if coroutine.started() && !coroutine.done() {
+            if !coroutine.done() {
                 Rc::decrement_strong_count(Rc::as_ptr(&self.door));
             }
             coroutine.force_reset();

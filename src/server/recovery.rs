@@ -140,8 +140,7 @@ pub fn load_again(node: &Node, engines: &mut [&mut Engine], now: Millis) -> Resu
     let engines_again = engines.iter_mut().map(|engine| &mut **engine).collect();
     // The files hold the libraries too.
     node.scripts.empty_libraries();
-    let mut loader =
-        Loader::new(engines_again, &node.placement, &node.table, &node.scripts, &settings, now);
+    let mut loader = Loader::new(engines_again, &node.placement, &node.table, &node.scripts, &settings, now);
     for (info, last) in manifest.to_load() {
         load_file(&mut disk, &names, info, last, settings.aof_load_truncated, &mut loader)?;
     }

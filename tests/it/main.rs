@@ -27,7 +27,7 @@ mod keys;
 mod popped;
 mod protocol;
 mod pubsub;
-mod scripting;
 mod rewrite;
+mod scripting;
 mod support;
 mod tracking;
