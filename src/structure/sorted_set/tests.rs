@@ -145,7 +145,9 @@ fn run(set: &mut SortedSet, model: &mut Model, growth: &Growth<'_>, step: Step) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 3 } else { 96 }))]
+    #![proptest_config(ProptestConfig {
+        cases: if cfg!(miri) { 3 } else { 96 }, failure_persistence: None, ..ProptestConfig::default()
+    })]
 
     #[test]
     fn a_sorted_set_is_a_sorted_vector(
