@@ -323,7 +323,7 @@ impl List {
             ViewMut::Quick(quick) => {
                 let rest = quick.remove_range(start, count, limits);
                 self.shrink(limits);
-                rest.map(|quick| List::of_quick(quick))
+                rest.map(List::of_quick)
             }
         }
     }
