@@ -370,8 +370,8 @@ fn heard(server: &Server, scenario: Scenario) -> Vec<String> {
         ids.push(client.ask("CLIENT ID").integer());
     }
     let (mut seen, mut in_multi) = (Vec::new(), [false; 3]);
-    for (step, (who, line)) in scenario.iter().enumerate() {
-        let mut line = (*line).to_owned();
+    for (step, (who, text)) in scenario.iter().enumerate() {
+        let mut line = (*text).to_owned();
         ids.iter().enumerate().for_each(|(n, id)| line = line.replace(&format!("{{{n}}}"), &id.to_string()));
         clients[*who].as_mut().unwrap().send(&words(&line)).unwrap();
         let mut order = vec![*who];
@@ -382,7 +382,7 @@ fn heard(server: &Server, scenario: Scenario) -> Vec<String> {
                 let names_clients = line.starts_with("CLIENT") || line.starts_with("HELLO");
                 let named = names_clients || matches!(value, Value::Push(_));
                 let value = if named { anonymous(value, &ids) } else { value };
-                seen.push(format!("{step} {line} -> {n} {value:?}"));
+                seen.push(format!("{step} {text} -> {n} {value:?}"));
             };
             if n == *who {
                 loop {
