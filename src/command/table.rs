@@ -17,9 +17,9 @@ const SLOTS: usize = 2048;
 pub struct CommandTable {
     rows: Vec<Row>,
     slots: Box<[u16; SLOTS]>,
-    /// EVAL and EVALSHA. Behind each stand the native forms of scripts. No rows, if a command that one calls
-    /// has another name here.
-    scripted: [CommandId; 2],
+    /// EVAL and EVALSHA. Behind each stand the native forms of scripts. None if a command that one of them
+    /// calls has another name here.
+    scripted: Option<[CommandId; 2]>,
     /// What native forms call, by the number of the `Callee`.
     callees: Box<[CommandId]>,
 }
@@ -55,7 +55,7 @@ impl CommandTable {
         let mut table = CommandTable {
             rows: Vec::new(),
             slots: Box::new([0; SLOTS]),
-            scripted: [0; 2],
+            scripted: None,
             callees: Box::default(),
         };
         for family in [
@@ -81,14 +81,14 @@ impl CommandTable {
         }
         let find = |name: &str| table.find(name.as_bytes()).expect("a row of this table");
         let callees = Callee::ALL.iter().map(|callee| find(callee.spec().name)).collect();
-        (table.scripted, table.callees) = (["eval", "evalsha"].map(find), callees);
+        (table.scripted, table.callees) = (Some(["eval", "evalsha"].map(find)), callees);
         for (old, new) in renames {
             table.rename(&old.to_ascii_lowercase(), &new.to_ascii_lowercase())?;
         }
         let is_renamed = |id: &CommandId| table.rows[*id as usize].name != table.spec(*id).name;
         if table.callees.iter().any(is_renamed) {
             // Scripts do not find what they call.
-            table.scripted = [CommandId::MAX; 2];
+            table.scripted = None;
         }
         Ok(table)
     }
@@ -223,12 +223,17 @@ impl CommandTable {
     /// other commands.
     #[inline]
     pub fn native(&self, id: CommandId, number: usize) -> Option<CommandId> {
-        self.scripted.contains(&id).then_some(id + 1 + number as CommandId)
+        self.scripted?.contains(&id).then_some(id + 1 + number as CommandId)
+    }
+
+    /// The rows of a script's native form, behind EVAL and EVALSHA.
+    pub fn natives(&self, number: usize) -> Option<[CommandId; 2]> {
+        self.scripted.map(|ids| ids.map(|id| id + 1 + number as CommandId))
     }
 
     /// Whether `id` is EVALSHA.
     pub fn is_by_sha(&self, id: CommandId) -> bool {
-        id == self.scripted[1]
+        self.scripted.is_some_and(|[_, evalsha]| id == evalsha)
     }
 
     pub fn callee(&self, callee: Callee) -> CommandId {

@@ -26,7 +26,7 @@ pub use node::{BaseOrder, BasePart, Control, Facts, Host, Node, Pause, Process, 
 pub use output::Long;
 pub use pending::Pending;
 pub use registry::{Registry, Route, Subject, Subscriptions};
-pub use scripts::{BUSY_SCRIPT, Kill, Known, Profile, Running, Scripts, Sha};
+pub use scripts::{BUSY_SCRIPT, Kill, Known, Profile, Running, ScriptFigures, Scripts, Sha};
 pub use slowlog::{Slowlog, SlowlogEntry};
 pub use tracking::{Clients, Trackers, Tracking};
 pub use walk::Walk;

@@ -2,7 +2,7 @@
 //! start, an atomic, or behind a lock that no command takes on its ordinary path.
 
 use super::commands::{self, SessionRun};
-use super::{Clients, JournalMarks, LatencyMonitor, Registry, Scripts, Slowlog, Trackers};
+use super::{Clients, JournalMarks, LatencyMonitor, Registry, ScriptFigures, Scripts, Slowlog, Trackers};
 use crate::base::{Millis, ShardId};
 use crate::bridge::{Cell, Inbox, Wake, mail::Receiver, mail::Sender};
 use crate::command::{CommandId, CommandTable};
@@ -368,6 +368,14 @@ impl Node {
     pub fn waiting(&self) -> u64 {
         let ended = self.sum(|t| t.waits_ended.get());
         self.sum(|t| t.waits_begun.get()).saturating_sub(ended)
+    }
+
+    /// How every script and function that was called has run, by its name.
+    pub fn script_figures(&self) -> Vec<(String, ScriptFigures)> {
+        self.scripts.figures(|number| {
+            let calls = |id: CommandId| self.sum(|t| t.commands[id as usize].calls.get());
+            self.table.natives(number).map_or(0, |ids| ids.into_iter().map(calls).sum())
+        })
     }
 
     /// Sums a counter over the shards.

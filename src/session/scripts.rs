@@ -14,6 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 pub type Sha = [u8; 20];
 
+/// Names and values, for people.
+pub type ScriptFigures = Vec<(&'static str, String)>;
+
 /// A script, or a function, with what was learned about it.
 pub struct Known {
     /// None for a function.
@@ -80,10 +83,11 @@ impl Profile {
     }
 
     /// For people: how its keys are found out, and how often it ran in which form.
-    pub fn figures(&self) -> Vec<(&'static str, String)> {
+    fn figures(&self, native: u64) -> ScriptFigures {
         let count = |counter: &AtomicU64| counter.load(Relaxed).to_string();
         vec![
             ("keys", self.form().into()),
+            ("native", native.to_string()),
             ("calls", count(&self.calls)),
             ("one_shard", count(&self.one)),
             ("several_shards", count(&self.some)),
@@ -178,20 +182,25 @@ impl Scripts {
         (cache.len(), cache.values().map(bytes).sum())
     }
 
-    /// Every script and function that was called, by its name.
-    pub fn profiles(&self) -> Vec<(String, Arc<Known>)> {
+    /// How every script and function that was called has run, by its name. `native` tells how often the native
+    /// form with this number did.
+    pub fn figures(&self, native: impl Fn(usize) -> u64) -> Vec<(String, ScriptFigures)> {
         let cache = self.cache.read().unwrap_or_else(|e| e.into_inner());
-        let hex = |known: &Arc<Known>| match &known.script {
+        let hex = |known: &Known| match &known.script {
             Some(script) => String::from_utf8_lossy(script.hex()).into_owned(),
             None => String::new(),
         };
-        let mut all: Vec<_> = cache.values().map(|known| (hex(known), Arc::clone(known))).collect();
         let functions = self.functions.read().unwrap_or_else(|e| e.into_inner());
         let name = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
-        all.extend(functions.iter().map(|(f, known)| (name(f), Arc::clone(known))));
-        all.retain(|(_, known)| known.profile.calls.load(Relaxed) > 0);
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        all
+        let scripts = cache.values().map(|known| (hex(known), known));
+        let all = scripts.chain(functions.iter().map(|(f, known)| (name(f), known)));
+        let mut figures: Vec<_> = all
+            .map(|(name, known)| (name, known, known.native.map_or(0, &native)))
+            .filter(|(_, known, native)| *native > 0 || known.profile.calls.load(Relaxed) > 0)
+            .map(|(name, known, native)| (name, known.profile.figures(native)))
+            .collect();
+        figures.sort();
+        figures
     }
 
     pub fn libraries(&self) -> Arc<Libraries> {

@@ -431,7 +431,9 @@ def run(subjects, named, shards, listens):
             states_agree(subjects, what)
             if listens:
                 compare(subjects, what, {subject: subject.told() for subject in subjects})
-        compare(subjects, name + ", counts", {subject: subject.counts() for subject in subjects})
+        # Lua that has to begin again, holding more shards, counts both runs.
+        counted = [subject for subject in subjects if shards == 1 or subject.name != "lua"]
+        compare(counted, name + ", counts", {subject: subject.counts() for subject in counted})
         exists = {s: s("SCRIPT", "EXISTS", hashlib.sha1(text.encode()).hexdigest()) for s in subjects}
         compare(subjects, name + ", in the cache", exists)
         ran = subjects[0].raw[2]("SCRIPT", "STATS")

@@ -197,7 +197,7 @@ fn facts(c: &Caller<'_>, mut keyspace: ShardFacts, with_latencies: bool) -> Fact
         latencies: if with_latencies { latency_rows(c, &baseline) } else { Vec::new() },
         cluster_enabled: false,
         keyspace,
-        scripts: node.scripts.profiles().into_iter().map(|(n, known)| (n, known.profile.figures())).collect(),
+        scripts: node.script_figures(),
         own: vec![
             ("commands_forwarded", counters.forwarded.to_string()),
             ("commands_borrowed", counters.borrowed.to_string()),

@@ -267,11 +267,10 @@ fn script_kill(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
 
 /// How each script and function was run, and what that cost.
 fn script_stats(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
-    let profiles = c.node.scripts.profiles();
-    c.reply.map(profiles.len());
-    for (name, known) in profiles {
+    let scripts = c.node.script_figures();
+    c.reply.map(scripts.len());
+    for (name, figures) in scripts {
         c.reply.bulk(name.as_bytes());
-        let figures = known.profile.figures();
         c.reply.map(figures.len());
         for (what, value) in figures {
             c.reply.bulk(what.as_bytes());
