@@ -236,8 +236,8 @@ fn elements_reach_clients_that_wait_once_though_others_leave() {
 }
 
 #[test]
-fn a_wait_of_redis_py_8_ends_a_little_before_its_timeout_if_so_configured() {
-    let server = Start::ringdove(2).arg("--blocking-timeout-margin").arg("auto").start();
+fn a_wait_of_redis_py_8_ends_a_little_before_its_timeout() {
+    let server = Start::ringdove(2).start();
     let wait = |library: &str, version: &str| {
         let mut client = server.client();
         client.ask(&format!("CLIENT SETINFO lib-name {library}"));

@@ -27,7 +27,7 @@ const ROWS: &[Parameter] = &[
         "A client silent for this long is probed by TCP, so that a dead peer is found and middle boxes keep the connection. 0 sends no probes.").unit("seconds"),
     Parameter::new("timeout", number!(timeout: u32, 0, INT_MAX), "0",
         "A client idle for this long is disconnected. 0 never does. Subscribers and blocked clients are not idle.").unit("seconds"),
-    Parameter::new("blocking-timeout-margin", word!(blocking_timeout_margin: BlockingTimeoutMargin), "no",
+    Parameter::new("blocking-timeout-margin", word!(blocking_timeout_margin: BlockingTimeoutMargin), "auto",
         "Answer blocking commands (BLPOP, BZPOPMIN, XREAD BLOCK ...) a little before their timeouts. `auto` does so for clients whose library gives up at that very moment and takes the connection down: redis-py 8 and later, known by CLIENT SETINFO, whose socket timeout is that of the command. They are answered nil 2 % of the timeout early, 150 ms at most. `no` never answers early.").ours(),
     Parameter::new("maxclients", number!(maxclients: u32, 1, UINT_MAX), "10000",
         "Connections served at the same time; one more is told `ERR max number of clients reached` and closed. Lowered at start if the limit of open files does not allow so many."),
