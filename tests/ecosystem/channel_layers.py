@@ -84,7 +84,7 @@ async def a_group_of_a_thousand(port):
 
 
 async def capacity_and_expiry(port):
-    one = layer(port, capacity=3, expiry=1, group_expiry=1)
+    one = layer(port, capacity=3, expiry=3, group_expiry=3)
     for _ in range(3):
         await one.send("full", {"type": "x"})
     try:

@@ -13,7 +13,7 @@ import django_redis
 import redis
 from django.conf import settings
 
-from server import Server, main, same
+from server import Server, Traffic, main, same
 
 PASSWORD = "a-production-password"
 SERVER = Server(password=PASSWORD)
@@ -160,6 +160,12 @@ def side_by_side(work, threads=4):
 
 
 def counting_and_locking_side_by_side():
+    with Traffic(SERVER) as traffic:
+        count_and_lock()
+    traffic.had("EVAL", "EVALSHA")
+
+
+def count_and_lock():
     for name in ("default", "plain", "json", "builtin"):
         c = caches[name]
         c.set("n", 0, None)

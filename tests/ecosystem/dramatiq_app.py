@@ -11,8 +11,9 @@ from dramatiq.results import Results
 from dramatiq.results.backends import RedisBackend as ResultsInRedis
 
 PORT = int(os.environ["RINGDOVE_PORT"])
-# Every command looks after dead workers, who are dead after a second of silence.
-broker = RedisBroker(host="127.0.0.1", port=PORT, maintenance_chance=1_000_000, heartbeat_timeout=1_000)
+# Every command looks after dead workers, who are dead after so much silence.
+broker = RedisBroker(host="127.0.0.1", port=PORT, maintenance_chance=1_000_000,
+                     heartbeat_timeout=int(os.environ.get("HEARTBEAT_TIMEOUT_MS", 60_000)))
 broker.add_middleware(Results(backend=ResultsInRedis(host="127.0.0.1", port=PORT)))
 dramatiq.set_broker(broker)
 store = redis.Redis(port=PORT, db=1)

@@ -15,8 +15,8 @@ from server import Child, Traffic, children, eventually, main_on_servers, same
 WAIT = 30_000
 
 
-def worker():
-    return Child(sys.executable, "-m", "dramatiq", "dramatiq_app", "--processes", "1", "--threads", "4")
+def worker(**environment):
+    return Child(sys.executable, "-m", "dramatiq", "dramatiq_app", "--processes", "1", "--threads", "4", **environment)
 
 
 def messages(a):
@@ -49,7 +49,7 @@ def a_worker_is_killed(a, alive):
     eventually(lambda: a.store.llen("held") == 4, "four busy threads")
     alive[0].end(signal.SIGKILL)
     a.store.set("let go", 1)
-    alive.append(worker())
+    alive.append(worker(HEARTBEAT_TIMEOUT_MS="1000"))
     eventually(lambda: a.store.smembers("done") == {b"%d" % n for n in range(6)}, "the messages of the lost worker")
     a.broker.join("fragile", timeout=WAIT)
     same(alive[1].end(), 0)

@@ -11,7 +11,7 @@ from redis.retry import Retry
 from redis.exceptions import (AuthenticationError, ConnectionError, DataError, ExecAbortError, LockError, NoPermissionError,
                               ResponseError, WatchError)
 
-from server import IS_RINGDOVE, Server, main, same
+from server import IS_RINGDOVE, Server, Traffic, main, same
 
 VERSION = tuple(int(n) for n in redis.__version__.split(".")[:2])
 HIREDIS = tuple(int(n) for n in hiredis.__version__.split(".")[:2])
@@ -301,7 +301,7 @@ def data_types():
 
 
 def locks_and_scripts():
-    with Server(shards=4) as server:
+    with Server(shards=4) as server, Traffic(server) as traffic:
         for _, r in connections(server):
             r.flushall()
             r.script_flush()
@@ -343,6 +343,7 @@ def locks_and_scripts():
             [t.join() for t in threads]
             same(r.get("sum"), b"40")
             r.close()
+    traffic.had("EVALSHA", "EVAL", "SCRIPT")
 
 
 def add_under_lock(server):

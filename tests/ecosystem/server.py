@@ -60,12 +60,19 @@ class Server:
                 self.fail("the server does not answer (exit code %s)" % self.process.poll())
             time.sleep(0.01)
 
+    def connect(self, timeout=30):
+        s = socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
+        if self.password:
+            s.sendall(b"AUTH %s\r\n" % self.password.encode())
+            s.recv(100)
+        return s
+
     def answers(self):
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as s:
+            with self.connect(timeout=1) as s:
                 s.sendall(b"PING\r\n")
-                reply = s.recv(100)
-                return reply.startswith((b"+PONG", b"-NOAUTH"))
+                # While it loads it answers with an error.
+                return s.recv(100) == b"+PONG\r\n"
         except OSError:
             return False
 
@@ -162,11 +169,11 @@ class Traffic:
     scripts, whichever way they came."""
 
     def __init__(self, server):
-        self.port = server.port
+        self.server = server
         self.commands, self.scripts, self.lines, self.seen = collections.Counter(), {}, [], threading.Event()
 
     def __enter__(self):
-        self.socket = socket.create_connection(("127.0.0.1", self.port))
+        self.socket = self.server.connect(timeout=None)
         self.file = self.socket.makefile("rb")
         self.socket.sendall(b"MONITOR\r\n")
         assert self.file.readline() == b"+OK\r\n"
@@ -193,7 +200,7 @@ class Traffic:
                 self.scripts[hashlib.sha1(body).hexdigest()] = body.decode()
 
     def __exit__(self, *_):
-        with socket.create_connection(("127.0.0.1", self.port)) as s:
+        with self.server.connect() as s:
             s.sendall(b"ECHO traffic-is-seen\r\n")
             s.recv(100)
         assert self.seen.wait(30), "MONITOR does not show what the server was asked"
@@ -211,12 +218,6 @@ class Traffic:
 
 # With one shard nothing is shared between cores; with four every pair of keys lies apart in some run.
 SHARD_COUNTS = (1, 4) if IS_RINGDOVE else (1,)
-
-
-def has_scripts(server):
-    with socket.create_connection(("127.0.0.1", server.port)) as s:
-        s.sendall(b"EVAL 'return 1' 0\r\n")
-        return s.recv(100) == b":1\r\n"
 
 
 def eventually(condition, what, seconds=30):
@@ -249,7 +250,7 @@ def main_on_servers(*tests, **how):
         with Server(shards=shards, **how) as server:
             print("%d shard%s" % (shards, "s" if shards > 1 else ""), flush=True)
             for test in tests:
-                with socket.create_connection(("127.0.0.1", server.port)) as s:
+                with server.connect() as s:
                     s.sendall(b"FLUSHALL\r\n")
                     same(s.recv(100), b"+OK\r\n")
                 began = time.time()

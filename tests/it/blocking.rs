@@ -352,8 +352,8 @@ fn replies_before_a_wait_in_a_pipeline_come_at_once() {
 }
 
 #[test]
-fn a_wait_of_redis_py_8_ends_a_little_before_its_timeout_if_so_configured() {
-    let server = Start::ringdove(2).arg("--blocking-timeout-margin").arg("auto").start();
+fn a_wait_of_redis_py_8_ends_a_little_before_its_timeout() {
+    let server = Start::ringdove(2).start();
     let wait = |library: &str, version: &str| {
         let mut client = server.client();
         client.ask(&format!("CLIENT SETINFO lib-name {library}"));
