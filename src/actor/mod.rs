@@ -25,12 +25,14 @@ mod input;
 mod invalidate;
 mod native;
 mod outbox;
+mod program;
 mod publish;
 mod release;
 mod script;
 #[cfg(test)]
 mod sim;
 mod transaction;
+mod watch;
 mod walk;
 
 use crate::base::limits::PARCELS_IN_FLIGHT_MAX;

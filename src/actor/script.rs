@@ -20,7 +20,7 @@
 
 use super::Actor;
 use super::native::Seen;
-use super::transaction::{Grip, Program, Progress, Ran, Within};
+use super::program::{Grip, Program, Progress, Ran, Within};
 use crate::base::limits::LUA_MEMORY_MAX;
 use crate::base::num::parse_i64;
 use crate::command::{CommandId, Error, Looked, Run, flag};
@@ -378,7 +378,7 @@ impl Actor {
         let holds_all = engines.len() == shards;
         let lesson = (holds_all && shards > 1 && callee.known.profile.is_open()).then(Lesson::default);
         // A script in EXEC holds all: what came before it there could not be taken back.
-        debug_assert!(holds_all || !program.is_exec());
+        debug_assert!(holds_all || !program.exec);
         let savepoints = match holds_all {
             true => Vec::new(),
             false => engines.iter().map(|e| e.effects.savepoint()).collect(),
@@ -466,7 +466,7 @@ impl Actor {
         self.turn_worked = true;
         if self.sessions.get(it.key).is_none_or(|s| s.id != it.client) {
             // The client has gone. The script runs to its end all the same, as in Redis.
-            it.key = self.stand_in(it.client, it.program.db());
+            it.key = self.stand_in(it.client, it.program.db);
             it.program.is_orphan = true;
         }
         let Suspended { mut grip, hold, unit, key, client, program, progress, mut out } = *it;
@@ -485,7 +485,8 @@ impl Actor {
             parcel.ends.push(parcel.replies.len() as u32);
         }
         match ran {
-            _ if program.is_orphan => self.dismiss(key),
+            _ if program.is_shipped => self.dismiss(key),
+            Ran::Done if program.is_orphan => self.dismiss(key),
             Ran::Missed => self.hold_program(key, ShardSet::all(self.node.shards()), program),
             _ => self.answer_program(key, &program, &out),
         }
@@ -499,7 +500,7 @@ impl Actor {
         let plain = self.node.attention() == 0 && !session.is(state::TRACKING | state::NO_TOUCH);
         let (Some(shard), Some(_), true) = (shard, &program.callee, plain) else { return Some(program) };
         let (command, args) = &program.commands[0];
-        let (command, db, proto) = (*command, program.db() as u16, session.proto);
+        let (command, db, proto) = (*command, program.db as u16, session.proto);
         let (conn, client, slot) = (key as u32, session.id as u32, program.placed());
         self.mark_unpushed(key);
         let to = ReplyTo { conn, client, slot, fragment: 0 };
@@ -550,7 +551,7 @@ impl Actor {
     pub(super) fn shipped_back(&mut self, item: &Item, args: Args<'_>, reply: &[u8]) {
         let key = item.to.conn as usize;
         if self.sessions.get(key).is_none_or(|s| s.id as u32 != item.to.client) {
-            return;
+            return self.shipped_for_nobody(item, args, reply);
         }
         let (id, slot, mut reply) = (item.command, item.to.slot, reply.to_vec());
         if reply == [MISSED] {
@@ -572,6 +573,18 @@ impl Actor {
         self.note_output(key);
         self.open_gate(key);
         self.drained(key);
+    }
+
+    /// The same when its client has gone meanwhile.
+    fn shipped_for_nobody(&mut self, item: &Item, args: Args<'_>, reply: &[u8]) {
+        if reply != [MISSED] {
+            return;
+        }
+        let Ok(callee) = self.callee(item.command, args) else { return };
+        let key = self.stand_in(item.to.client as u64, item.db as usize);
+        let mut program = Program::of_one(&self.sessions[key], item.command, args, Some(callee));
+        program.is_orphan = true;
+        self.hold_program(key, ShardSet::all(self.node.shards()), program);
     }
 
     /// Whether a script is in the middle of its run on this thread.

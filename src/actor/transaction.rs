@@ -4,18 +4,17 @@
 //! several shards, when no command needs a value of another shard; or holding the keyspaces concerned.
 
 use super::publish::Answer;
-use super::script::{Callee, ScriptRun, Scripted, Suspended};
+use super::program::{Grip, Program, Progress, Ran, Unfinished, Within};
+use super::script::{Scripted, Suspended};
 use super::{Actor, env};
 use crate::base::{ShardId, planted};
-use crate::bridge::{Borrowed, Kept, Lent};
 use crate::command::{ClientView, CommandId, Merge, Run, acl, flag};
 use crate::keyspace::{Keys, Keyspace, Reach, Ready, Waiter};
-use crate::resp::{Args, ArgsBuf, Proto, Reply};
+use crate::resp::{Args, ArgsBuf, Reply};
 use crate::router::{self, Gather, Pieces, Plan, ShardSet};
 use crate::session::commands::SessionRun;
 use crate::session::{Multi, Node, Session, state};
 use crate::shard::{Engine, Env, Head, Hold, Job, Kind, ReplyTo, Server, run_every, run_held, run_job};
-use std::ops::DerefMut;
 use std::sync::Arc;
 
 /// A transaction of one of this shard's connections that waits for its keyspaces.
@@ -45,134 +44,6 @@ impl OpenHold {
             matches!(node.table.spec(id).run, Run::Script) || changes_libraries
         };
         matches!(&self.what, Held::Program(program) if program.commands.iter().any(|(id, _)| needs(*id)))
-    }
-}
-
-/// What runs while keyspaces are held.
-pub(super) struct Program {
-    /// Which of its session's replies is its, once it has to wait for its turn.
-    slot: Option<u32>,
-    pub(super) commands: Vec<(CommandId, ArgsBuf)>,
-    /// The reply is an array of the commands' replies.
-    exec: bool,
-    /// Its only command may find nothing, and wait.
-    may_wait: bool,
-    /// Its only command calls this.
-    pub(super) callee: Option<Callee>,
-    /// Fails if a key this client watches has changed.
-    watcher: Option<u64>,
-    /// A stand-in's session runs it: its client has gone, or lives elsewhere.
-    pub(super) is_orphan: bool,
-    /// It came from another shard, whose parcel waits for its reply.
-    pub(super) is_shipped: bool,
-    db: usize,
-    proto: Proto,
-}
-
-impl Program {
-    pub(super) fn of_one(
-        session: &Session,
-        id: CommandId,
-        args: Args<'_>,
-        callee: Option<Callee>,
-    ) -> Program {
-        Program {
-            slot: None,
-            commands: vec![(id, args.into())],
-            exec: false,
-            may_wait: false,
-            callee,
-            watcher: None,
-            is_orphan: false,
-            is_shipped: false,
-            db: session.db,
-            proto: session.proto,
-        }
-    }
-
-    pub(super) fn is_exec(&self) -> bool {
-        self.exec
-    }
-
-    pub(super) fn db(&self) -> usize {
-        self.db
-    }
-
-    /// As the answer to this request.
-    pub(super) fn placed_at(mut self, slot: u32) -> Program {
-        self.slot = Some(slot);
-        self
-    }
-
-    pub(super) fn placed(&self) -> u32 {
-        self.slot.expect("it waited for its turn")
-    }
-}
-
-/// How a program came to its end, or did not.
-pub(super) enum Ran {
-    Done,
-    /// Its only command found nothing.
-    Waits(Arc<Waiter>),
-    /// A script of it takes long.
-    Paused(Progress),
-    /// Its script needs more than is held; nothing of it has happened.
-    Missed,
-}
-
-/// What a command of a program is part of.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Within {
-    Alone,
-    Exec,
-    Script,
-}
-
-/// Where a program stopped in the middle.
-pub(super) struct Progress {
-    number: usize,
-    asked: usize,
-    run: Box<ScriptRun>,
-}
-
-/// The keyspaces a transaction has in its hands.
-#[derive(Default)]
-pub(super) struct Grip<'n> {
-    /// Of shards that sleep.
-    borrowed: Vec<Borrowed<'n, Engine>>,
-    lent: Vec<Lent<'n, Engine>>,
-    /// For several turns.
-    kept: Vec<Kept<Engine>>,
-}
-
-impl<'n> Grip<'n> {
-    pub(super) fn of_one(lent: Lent<'n, Engine>) -> Grip<'n> {
-        Grip { lent: vec![lent], ..Grip::default() }
-    }
-
-    /// Ascending by shard.
-    pub(super) fn engines(&mut self) -> Vec<&mut Engine> {
-        let Grip { borrowed, lent, kept } = self;
-        let mut engines: Vec<&mut Engine> = borrowed.iter_mut().map(|e| e.deref_mut()).collect();
-        engines.extend(lent.iter_mut().map(|e| e.deref_mut()));
-        engines.extend(kept.iter_mut().map(|e| e.deref_mut()));
-        engines.sort_by_key(|e| e.keyspace.shard);
-        engines
-    }
-
-    /// Holds on to them over this turn.
-    pub(super) fn keep(self, node: &Node) -> Grip<'static> {
-        let cell = |engine: &Engine| &node.cells[engine.keyspace.shard as usize];
-        let mut kept = self.kept;
-        for engine in self.borrowed {
-            let cell = cell(&engine);
-            kept.push(cell.keep_borrowed(engine));
-        }
-        for engine in self.lent {
-            let cell = cell(&engine);
-            kept.push(cell.keep_claimed(engine));
-        }
-        Grip { borrowed: Vec::new(), lent: Vec::new(), kept }
     }
 }
 
@@ -287,14 +158,6 @@ impl Actor {
             Form::Hold => self.hold_program(key, shards, program),
         }
         self.count(key, id, Args::new(&[], &[]), true);
-    }
-
-    fn watched_shards(&self, key: usize) -> ShardSet {
-        let mut shards = ShardSet::default();
-        for (_, watched) in &self.sessions[key].watching {
-            shards.insert(self.node.placement.shard(watched));
-        }
-        shards
     }
 
     /// The cheapest form in which these commands can run as one.
@@ -644,7 +507,7 @@ impl Actor {
             grip.lent.push(node.cells[self.me as usize].claim().expect("just lent"));
         }
         let unit = self.node.next_unit();
-        let unfinished = self.run_held(key, what, unit, None, &mut grip.engines()).err();
+        let unfinished = self.run_held(key, what, unit, None, &mut grip.engines()).err().map(|it| *it);
         if let Some(Unfinished::Paused(program, progress, out)) = unfinished {
             let session = &mut self.sessions[key];
             session.set(state::GATED, true);
@@ -676,7 +539,7 @@ impl Actor {
         unit: u64,
         hold: Option<&Hold>,
         engines: &mut [&mut Engine],
-    ) -> Result<(), Unfinished> {
+    ) -> Result<(), Box<Unfinished>> {
         let mut out = Vec::new();
         let program = match what {
             Held::Program(program) => program,
@@ -691,14 +554,15 @@ impl Actor {
             }
         };
         match self.run_program(key, &program, unit, hold, engines, &mut out, None) {
-            Ran::Paused(progress) => return Err(Unfinished::Paused(program, progress, out)),
-            Ran::Missed => return Err(Unfinished::Missed(program)),
+            Ran::Paused(progress) => return Err(Box::new(Unfinished::Paused(program, progress, out))),
+            Ran::Missed => return Err(Box::new(Unfinished::Missed(program))),
             Ran::Waits(waiter) => self.blocks(key, waiter),
             Ran::Done if program.may_wait => {
                 let (id, args) = &program.commands[0];
                 let undo = self.undo(*id, args.as_args(), program.db as u16, &out);
                 self.finish_wait(key, program.placed(), &out, undo);
             }
+            Ran::Done if program.is_orphan => self.dismiss(key),
             Ran::Done => self.answer_program(key, &program, &out),
         }
         Ok(())
@@ -724,30 +588,34 @@ impl Actor {
         match what {
             what if alive => ran = self.run_held(key, what, hold.id, Some(&hold), &mut grip.engines()),
             // Sequenced is sequenced: a client that has gone only loses the reply. But nothing is popped for
-            // it by a command that would have waited, and a script that has not begun never will.
-            Held::Program(mut program) if !program.may_wait && program.callee.is_none() => {
+            // it by a command that would have waited.
+            Held::Program(mut program) if !program.may_wait => {
                 program.is_orphan = true;
                 let (stand_in, mut lost) = (self.stand_in(client, program.db), Vec::new());
                 let engines = &mut grip.engines();
                 let ended =
                     self.run_program(stand_in, &program, hold.id, Some(&hold), engines, &mut lost, None);
-                if let Ran::Paused(progress) = ended {
-                    key = stand_in;
-                    ran = Err(Unfinished::Paused(program, progress, lost));
-                } else {
-                    self.dismiss(stand_in);
-                }
+                (key, program.slot) = (stand_in, None);
+                ran = match ended {
+                    Ran::Paused(progress) => Err(Box::new(Unfinished::Paused(program, progress, lost))),
+                    Ran::Missed => Err(Box::new(Unfinished::Missed(program))),
+                    _ => {
+                        self.dismiss(stand_in);
+                        Ok(())
+                    }
+                };
             }
             _ => {}
         }
-        if let Err(Unfinished::Paused(program, progress, out)) = ran {
+        let unfinished = ran.err().map(|it: Box<Unfinished>| *it);
+        if let Some(Unfinished::Paused(program, progress, out)) = unfinished {
             let (unit, grip) = (hold.id, grip.keep(&node));
             let it = Suspended { grip, hold: Some(hold), unit, key, client, program, progress, out };
             return self.suspend(it);
         }
         drop(grip);
         self.returned(&hold.shards);
-        if let Err(Unfinished::Missed(program)) = ran {
+        if let Some(Unfinished::Missed(program)) = unfinished {
             self.hold_program(key, ShardSet::all(node.shards()), program);
         }
     }
@@ -1051,83 +919,6 @@ impl Actor {
             self.count(key, id, args, ok);
         }
     }
-
-    /// WATCH: each owner notes its keys, at their places.
-    fn watch(&mut self, key: usize, id: CommandId, args: Args<'_>) {
-        let node = Arc::clone(&self.node);
-        let mut shards = ShardSet::default();
-        let (client, db) = (self.sessions[key].id, self.sessions[key].db);
-        if self.sessions[key].watching.is_empty() {
-            self.tally().watching.add(1);
-        }
-        for watched in args.from(1).iter() {
-            shards.insert(node.placement.shard(watched));
-            let watching = &mut self.sessions[key].watching;
-            if !watching.iter().any(|(d, k)| *d == db && **k == *watched) {
-                watching.push((db, watched.into()));
-            }
-        }
-        if shards.single() == Some(self.me) && !self.sessions[key].unpushed && self.local_ready() {
-            let now = self.now;
-            let engine = self.owner.get().expect("local_ready said the keyspace runs");
-            args.from(1).iter().for_each(|k| engine.keyspace.watch_key(client, db, k, now, &node.placement));
-            return self.answer(key, |out, proto| Reply::new(out, proto).ok());
-        }
-        let session = &self.sessions[key];
-        let proto = session.proto;
-        let mut gather = Gather::new(false, proto);
-        let fragments: Vec<u16> = shards.as_slice().iter().map(|s| gather.fragment(*s)).collect();
-        gather.add(Pieces {
-            command: id,
-            args: ArgsBuf::new(),
-            merge: Some(Merge::Ok),
-            at: fragments.iter().map(|f| (*f, 0)).collect(),
-            order: Vec::new(),
-            proto,
-            literal: None,
-        });
-        let session = &mut self.sessions[key];
-        let slot = session.pending.reserve_gather(gather, session.is(state::REPLY_OFF | state::REPLY_SKIP));
-        self.mark_unpushed(key);
-        let head = Head { command: id, db: db as u16, proto, ..Head::default() };
-        for (shard, fragment) in shards.as_slice().iter().zip(fragments) {
-            let to = ReplyTo { conn: key as u32, client: client as u32, slot, fragment };
-            let own: ArgsBuf = args.from(1).iter().filter(|k| node.placement.shard(k) == *shard).collect();
-            self.parcel(*shard).push(to, Kind::Watch { client }, head, own.as_args());
-        }
-    }
-
-    /// Gives up all watches of a session.
-    pub(super) fn unwatch(&mut self, key: usize) {
-        if self.sessions[key].watching.is_empty() {
-            return;
-        }
-        let shards = self.watched_shards(key);
-        self.sessions[key].watching.clear();
-        self.tally().watching.sub(1);
-        let client = self.sessions[key].id;
-        let here = !self.sessions[key].unpushed && shards.single() == Some(self.me) && self.local_ready();
-        if let (true, Some(engine)) = (here, self.owner.get()) {
-            engine.keyspace.watch.unwatch(client);
-            return;
-        }
-        self.mark_unpushed(key);
-        for shard in shards.as_slice() {
-            self.parcel(*shard).push_bare(ReplyTo::default(), Kind::Unwatch { client });
-        }
-    }
-
-    /// A connection has gone: its watches end with it.
-    pub(super) fn forget_client(&mut self, session: &crate::session::Session) {
-        if !session.watching.is_empty() {
-            self.tally().watching.sub(1);
-        }
-        let mut shards = ShardSet::default();
-        session.watching.iter().for_each(|(_, k)| shards.insert(self.node.placement.shard(k)));
-        for shard in shards.as_slice() {
-            self.parcel(*shard).push_bare(ReplyTo::default(), Kind::Unwatch { client: session.id });
-        }
-    }
 }
 
 /// Runs one command over all keyspaces that are held; what it leaves for the journal is the first's.
@@ -1147,12 +938,6 @@ const WRITES: u32 = flag::WRITE | flag::MAY_REPLICATE;
 
 /// Commands that may bring what somebody waits for.
 const FEEDING: u32 = acl::LIST | acl::SORTEDSET | acl::STREAM | acl::GEO | acl::KEYSPACE;
-
-/// Why a program is not at its end.
-enum Unfinished {
-    Paused(Program, Progress, Vec<u8>),
-    Missed(Program),
-}
 
 enum Form {
     Here,
