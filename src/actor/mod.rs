@@ -32,8 +32,8 @@ mod script;
 #[cfg(test)]
 mod sim;
 mod transaction;
-mod watch;
 mod walk;
+mod watch;
 
 use crate::base::limits::PARCELS_IN_FLIGHT_MAX;
 use crate::base::{Millis, ShardId};

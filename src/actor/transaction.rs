@@ -3,8 +3,8 @@
 //! An EXEC takes the cheapest form that fits: here at once; as a unit on one other shard; as units on
 //! several shards, when no command needs a value of another shard; or holding the keyspaces concerned.
 
-use super::publish::Answer;
 use super::program::{Grip, Program, Progress, Ran, Unfinished, Within};
+use super::publish::Answer;
 use super::script::{Scripted, Suspended};
 use super::{Actor, env};
 use crate::base::{ShardId, planted};
