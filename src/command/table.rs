@@ -2,7 +2,7 @@
 //! of the upper-cased name's bytes and one comparison.
 
 use super::intrinsic::{self, Callee};
-use super::spec::{Begin, CommandSpec, Find, KeySpec};
+use super::spec::{Begin, CommandSpec, Find, Group, KeySpec};
 use super::{bitmap, connection, debug, generic, pubsub, scripting, server, string, transaction};
 use super::{geo, hash, hyperloglog, list, set, sorted_set, stream};
 use crate::resp::Args;
@@ -276,6 +276,11 @@ impl CommandTable {
 }
 
 impl Row {
+    /// Whether it is a script's native form.
+    pub fn is_native(&self) -> bool {
+        self.is_inner && self.spec.group == Group::Scripting
+    }
+
     pub fn subcommands(&self) -> &[CommandId] {
         &self.subcommands
     }

@@ -448,6 +448,8 @@ def run(subjects, named, shards, listens):
         compare(subjects, name + ", in the cache", exists)
         ran = subjects[0].raw[2]("SCRIPT", "STATS")
         assert b"$6\r\nnative\r\n:0" not in ran and b"$6\r\nnative\r\n:" in ran, ran
+        if not listens:
+            journals_hold(subjects[0], "native, %s, %d shards" % (name, shards))
 
 
 def journals_hold(subject, what):
@@ -473,7 +475,6 @@ def on_servers(shards, listens):
             for subject in subjects:
                 subject.listen()
         run(subjects, scripts(), shards, listens)
-        journals_hold(subjects[0], "native, %d shards" % shards)
 
 
 def on_one_shard():

@@ -95,6 +95,7 @@ pub fn newer_than_oracle(version: &str) -> bool {
 pub fn generated_rows(table: &CommandTable) -> Vec<(CommandId, String)> {
     let rows = table.rows().filter(|(_, row)| {
         row.subcommands().is_empty()
+            && !row.is_native()
             && !newer_than_oracle(row.spec.since)
             && compare(&row.full_name) != Compare::NotSent
     });
