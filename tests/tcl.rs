@@ -39,6 +39,8 @@ const UNITS: &[&str] = &[
     "unit/protocol",
     "unit/introspection",
     "unit/introspection-2",
+    "unit/scripting",
+    "unit/functions",
     "unit/info",
     "unit/auth",
     "unit/quit",

@@ -483,7 +483,7 @@ impl Actor {
         }
         if attention & attention::BUSY != 0
             && !spec.has(flag::ALLOW_BUSY)
-            && let Some(line) = self.busy_line(id, args)
+            && let Some(line) = self.busy_line(key, id, args)
         {
             self.refuse(key, id, line);
             return Taken::Yes;

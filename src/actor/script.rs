@@ -593,10 +593,12 @@ impl Actor {
     }
 
     /// What a command hears that needs what a long script has.
-    pub(super) fn busy_line(&self, id: CommandId, args: Args<'_>) -> Option<&'static str> {
+    pub(super) fn busy_line(&self, key: usize, id: CommandId, args: Args<'_>) -> Option<&'static str> {
         let (node, scripts) = (&self.node, &self.node.scripts);
         let spec = node.table.spec(id);
-        if matches!(spec.run, Run::Script) && self.has_suspended() {
+        // A transaction is for the time after; half of one is for none.
+        let queued = self.sessions[key].is(state::MULTI);
+        if queued || matches!(spec.run, Run::Script) && self.has_suspended() {
             return scripts.busy(None);
         }
         match plan(spec, args, &node.placement) {
