@@ -12,8 +12,8 @@
 //! ```
 //!
 //! Invariant: a run that does not hold all shards copies every key before it changes it
-//! (`keyspace::Undo`), and what it journaled and published stays with it until it ends; so a miss
-//! leaves nothing behind. A run that holds all shards cannot miss.
+//! (`keyspace::Undo`), what it journaled stays with it until it ends, and it publishes nothing that anybody
+//! would hear; so a miss leaves nothing behind. A run that holds all shards cannot miss.
 //!
 //! A script that takes longer than `busy-reply-threshold` is put aside once per turn with the keyspaces
 //! it holds (`Suspended`); meanwhile clients that need them read BUSY, and SCRIPT KILL reaches it.
@@ -78,7 +78,6 @@ pub(super) struct ScriptRun {
     holds_all: bool,
     undo: Undo,
     savepoints: Vec<Savepoint>,
-    published: usize,
     wrote: bool,
     /// Effects go to the journal (`redis.set_repl`).
     journaled: bool,
@@ -389,7 +388,6 @@ impl Actor {
             holds_all,
             undo: Undo::default(),
             savepoints,
-            published: self.publications.len(),
             wrote: false,
             journaled: true,
             lesson,
@@ -420,7 +418,6 @@ impl Actor {
         }
         let mut held: Vec<&mut Keyspace> = engines.iter_mut().map(|e| &mut e.keyspace).collect();
         run.undo.restore(&self.node.placement, &mut held);
-        self.publications.truncate(run.published);
         run.callee.known.profile.missed();
         self.end_script(key, run);
     }
@@ -687,7 +684,11 @@ impl Surroundings<'_, '_> {
         match spec.run {
             Run::Keys(_) | Run::Split(..) => {}
             Run::Session => {
-                return !matches!(node.session_run(id), Some(SessionRun::Threads(..) | SessionRun::Merge(_)));
+                return match node.session_run(id) {
+                    // A message that has been sent cannot be taken back.
+                    Some(SessionRun::Publish(_)) => node.registry.is_quiet(),
+                    run => !matches!(run, Some(SessionRun::Threads(..) | SessionRun::Merge(_))),
+                };
             }
             _ => return false,
         }

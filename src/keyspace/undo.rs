@@ -50,12 +50,16 @@ impl Undo {
         for (db, key, was) in self.saved.drain(..).rev() {
             let (shard, hash) = (placement.shard(&key), placement.hash(&key));
             let Some(keyspace) = held.iter_mut().find(|k| k.shard == shard) else { continue };
-            if let Some(now) = keyspace.dbs[db].remove(hash, &key) {
-                keyspace.bury(now);
-            }
-            if let Some(entry) = was {
-                keyspace.dbs[db].insert(hash, entry);
-            }
+            // The copy was made on nobody's account.
+            keyspace.heap += was.as_ref().map_or(0, |entry| entry.bytes_allocated() as i64);
+            keyspace.metered(|keyspace| {
+                if let Some(now) = keyspace.dbs[db].remove(hash, &key) {
+                    keyspace.bury(now);
+                }
+                if let Some(entry) = was {
+                    keyspace.dbs[db].insert(hash, entry);
+                }
+            });
         }
     }
 }

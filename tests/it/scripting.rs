@@ -120,8 +120,9 @@ fn greedy_and_endless_scripts_are_answered_and_leave_nothing_locked() {
 #[test]
 fn a_script_that_lies_about_its_keys_is_taken_back_and_run_again() {
     let server = Start::ringdove(4).args("--appendonly yes --appendfsync no").start();
-    let mut client = server.client();
+    let (mut client, mut listener) = (server.client(), server.client());
     let keys = spread(&mut client, 16);
+    assert_eq!(listener.ask("SUBSCRIBE c").items().len(), 3);
     let body = "redis.call('INCR', KEYS[1]) redis.call('LPUSH', KEYS[1] .. ':l', 'x') redis.call('PUBLISH', 'c', '1')\n\
                 redis.call('INCR', ARGV[1]) return redis.call('INCR', 'spread:' .. ARGV[2])";
     for round in 0..200 {
@@ -133,6 +134,9 @@ fn a_script_that_lies_about_its_keys_is_taken_back_and_run_again() {
     assert_eq!(total, 600, "each run counted three times");
     let pushed: i64 = keys.iter().map(|key| client.call(&["LLEN", &format!("{key}:l")]).integer()).sum();
     assert_eq!(pushed, 200);
+    assert_eq!(client.ask("PUBLISH c last").integer(), 1);
+    let messages = (0..).map(|_| listener.receive().unwrap().items()[2].text());
+    assert_eq!(messages.take_while(|text| text != "last").count(), 200, "each run was heard of once");
     let stats = client.ask("INFO scriptstats").text();
     assert!(stats.contains("keys=roams"), "{stats}");
     assert!(client.ask("SCRIPT FLUSH").is_ok());
