@@ -98,6 +98,8 @@ pub struct Actor {
     holds: Vec<OpenHold>,
     /// Number of the command that runs in a transaction, for the order in which keys become ready.
     stamp: u32,
+    /// How many sessions have stood for clients that were not there.
+    stand_ins: u64,
     /// How many shards' fragments its unit in the journal has.
     unit_parts: u16,
     scripting: Scripting,
@@ -208,6 +210,7 @@ impl Actor {
             walking: VecDeque::new(),
             holds: Vec::new(),
             stamp: 0,
+            stand_ins: 0,
             unit_parts: 1,
             with_output: Vec::new(),
             resumed: Vec::new(),

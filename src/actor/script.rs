@@ -463,7 +463,8 @@ impl Actor {
         self.turn_worked = true;
         if self.sessions.get(it.key).is_none_or(|s| s.id != it.client) {
             // The client has gone. The script runs to its end all the same, as in Redis.
-            it.key = self.stand_in(it.client, it.program.db);
+            it.key = self.stand_in(it.program.db);
+            it.client = self.sessions[it.key].id;
             it.program.is_orphan = true;
         }
         let Suspended { mut grip, hold, unit, key, client, program, progress, mut out } = *it;
@@ -510,7 +511,7 @@ impl Actor {
     /// Runs a script that another shard has sent. None when it takes long: its reply is added to the
     /// parcel in hand when it ends.
     pub(super) fn run_shipped(&mut self, item: &Item, args: Args<'_>) -> Option<Vec<u8>> {
-        let (id, client, mut out) = (item.command, item.to.client as u64, Vec::new());
+        let (id, mut out) = (item.command, Vec::new());
         let callee = match self.callee(id, args) {
             Ok(callee) => callee,
             Err(line) => {
@@ -520,7 +521,8 @@ impl Actor {
                 return Some(out);
             }
         };
-        let key = self.stand_in(client, item.db as usize);
+        let key = self.stand_in(item.db as usize);
+        let client = self.sessions[key].id;
         self.sessions[key].proto = item.proto;
         let mut program = Program::of_one(&self.sessions[key], id, args, Some(callee));
         (program.is_orphan, program.is_shipped) = (true, true);
@@ -578,7 +580,7 @@ impl Actor {
             return;
         }
         let Ok(callee) = self.callee(item.command, args) else { return };
-        let key = self.stand_in(item.to.client as u64, item.db as usize);
+        let key = self.stand_in(item.db as usize);
         let mut program = Program::of_one(&self.sessions[key], item.command, args, Some(callee));
         program.is_orphan = true;
         self.hold_program(key, ShardSet::all(self.node.shards()), program);

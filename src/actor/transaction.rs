@@ -579,7 +579,7 @@ impl Actor {
 
     /// All keyspaces of a transaction have been lent: run it and give them back.
     pub(super) fn run_hold(&mut self, open: OpenHold) {
-        let OpenHold { hold, mut key, client, what } = open;
+        let OpenHold { hold, mut key, mut client, what } = open;
         let node = Arc::clone(&self.node);
         let claim = |j: &ShardId| node.cells[*j as usize].claim().expect("lent to this transaction");
         let mut grip = Grip { lent: hold.shards.iter().map(claim).collect(), ..Grip::default() };
@@ -591,11 +591,11 @@ impl Actor {
             // it by a command that would have waited.
             Held::Program(mut program) if !program.may_wait => {
                 program.is_orphan = true;
-                let (stand_in, mut lost) = (self.stand_in(client, program.db), Vec::new());
+                let (stand_in, mut lost) = (self.stand_in(program.db), Vec::new());
                 let engines = &mut grip.engines();
                 let ended =
                     self.run_program(stand_in, &program, hold.id, Some(&hold), engines, &mut lost, None);
-                (key, program.slot) = (stand_in, None);
+                (key, client, program.slot) = (stand_in, self.sessions[stand_in].id, None);
                 ran = match ended {
                     Ran::Paused(progress) => Err(Box::new(Unfinished::Paused(program, progress, lost))),
                     Ran::Missed => Err(Box::new(Unfinished::Missed(program))),
@@ -638,9 +638,11 @@ impl Actor {
         self.returned(&shards);
     }
 
-    /// A session for the transaction of a client that has gone.
-    pub(super) fn stand_in(&mut self, client: u64, db: usize) -> usize {
-        let mut gone = Session::new(client, Default::default(), self.now);
+    /// A session for the transaction of a client that has gone, or lives elsewhere. Its id is nobody's: what is
+    /// still under way for the client finds no session.
+    pub(super) fn stand_in(&mut self, db: usize) -> usize {
+        self.stand_ins += 1;
+        let mut gone = Session::new(u64::MAX - self.stand_ins, Default::default(), self.now);
         gone.db = db;
         self.sessions.insert(gone)
     }

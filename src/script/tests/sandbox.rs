@@ -111,7 +111,7 @@ fn code_made_by_scripts_is_in_the_sandbox_too() {
             ("return select(2, loadstring('x x','@name'))", "$29|name:1: '=' expected near 'x'|"),
             (
                 "return select(2, loadstring(string.dump(function() end)))",
-                "$51|[string \"\u{1b}LuaQ\"]:1: unexpected symbol near 'char(27)'|",
+                "$53|[string \"\u{1b}LuaQ\"]:1: unexpected symbol near 'char(27)'|",
             ),
             ("local i=0 return load(function() i=i+1 return ({'return ','7'})[i] end)()", ":7|"),
             ("return select(2, load(function() return {} end))", "$36|reader function must return a string|"),
