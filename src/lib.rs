@@ -20,8 +20,9 @@ pub mod net;
 pub mod resp;
 pub mod structure;
 
-// floor 2: what is kept
+// floor 2: what is kept, what is interpreted
 pub mod journal;
+pub mod script;
 
 // floor 3: what commands touch
 pub mod keyspace;
