@@ -7,9 +7,25 @@
 //!
 //! [`Libraries`] is what FUNCTION keeps: a value without a `Vm`, shared by all shards.
 
+mod api;
+mod bit;
+mod cjson;
+mod cmsgpack;
+mod context;
+mod convert;
+mod dump;
+mod error;
+mod fiber;
 mod host;
 mod libraries;
+mod lua;
+mod pack;
+mod random;
+mod register;
+mod sandbox;
 mod source;
+#[cfg(test)]
+mod tests;
 mod vm;
 
 pub use host::{Called, Host, LogLevel, REPL_ALL, REPL_AOF, REPL_NONE, REPL_SLAVE, Tick};

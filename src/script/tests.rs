@@ -1,0 +1,1 @@
+//! Scripts against a host that answers a few commands.
