@@ -3,8 +3,8 @@
 
 use super::convert::push_number_text;
 use super::error::integer;
-use super::host::{Called, LogLevel, REPL_ALL, REPL_AOF, REPL_NONE, REPL_SLAVE};
 use super::fiber::Leave;
+use super::host::{Called, LogLevel, REPL_ALL, REPL_AOF, REPL_NONE, REPL_SLAVE};
 use super::lua::{Raise, Results, Stack, Status, Type};
 use super::source::sha1_hex;
 use crate::resp::{ArgsBuf, Proto};
@@ -148,9 +148,9 @@ fn acl_check_cmd(stack: &mut Stack<'_>) -> Results {
     let allowed = match (read, stack.host()) {
         (Err(text), _) => Err(text),
         (_, None) => Err("redis.acl_check_cmd can only be called inside a script invocation"),
-        (Ok(()), Some(host)) => host
-            .acl_check(arguments.as_args())
-            .ok_or("Invalid command passed to redis.acl_check_cmd()"),
+        (Ok(()), Some(host)) => {
+            host.acl_check(arguments.as_args()).ok_or("Invalid command passed to redis.acl_check_cmd()")
+        }
     };
     stack.context().arguments = arguments;
     let allowed = allowed.map_err(|text| stack.fail(text))?;
@@ -253,7 +253,10 @@ fn error_reply(stack: &mut Stack<'_>) -> Results {
 pub(super) fn protected_call(stack: &mut Stack<'_>) -> Results {
     let count = stack.top();
     if count == 0 {
-        return Err(stack.argument_error(1, "value expected"));
+        // What Redis finds where a function should be.
+        stack.push_bool(false);
+        stack.push_bytes(b"attempt to call a boolean value");
+        return Ok(2);
     }
     let status = stack.call(count - 1, -1);
     if status == Status::Ok {

@@ -14,13 +14,13 @@ pub(super) fn push(stack: &mut Stack<'_>) {
     set(stack, "unpack", |stack| unpack(stack, 0, 0));
     set(stack, "unpack_one", |stack| {
         let offset = if stack.is_none_or_nil(2) { 0 } else { stack.check_integer(2)? };
-        stack.set_top(1);
+        stack.set_top(stack.top().min(1));
         unpack(stack, 1, offset)
     });
     set(stack, "unpack_limit", |stack| {
         let limit = stack.check_integer(2)?;
         let offset = if stack.is_none_or_nil(3) { 0 } else { stack.check_integer(3)? };
-        stack.set_top(1);
+        stack.set_top(stack.top().min(1));
         unpack(stack, limit, offset)
     });
     for (name, text) in [
@@ -183,6 +183,7 @@ enum Bad {
     End,
     Format,
     Depth,
+    ArrayDepth,
     Memory,
     /// A key that cannot be one.
     Key(&'static str),
@@ -209,6 +210,7 @@ fn unpack(stack: &mut Stack<'_>, limit: i64, offset: i64) -> Results {
                 Bad::End => stack.error("Missing bytes in input."),
                 Bad::Format => stack.error("Bad data format in input."),
                 Bad::Memory => stack.error("not enough memory"),
+                Bad::ArrayDepth => stack.error("stack overflow (in function mp_decode_to_lua_array)"),
                 Bad::Depth => stack.error(
                     "stack overflow (too many return values at once; use unpack_one or unpack_limit instead.)",
                 ),
@@ -254,7 +256,7 @@ impl<'a> Input<'a> {
 fn decode(stack: &mut Stack<'_>, input: &mut Input<'_>) -> Result<(), Bad> {
     let mut open: Vec<Open> = Vec::new();
     loop {
-        if !stack.reserve(2) {
+        if !stack.reserve(1) {
             return Err(Bad::Depth);
         }
         if stack.is_over() {
@@ -263,6 +265,9 @@ fn decode(stack: &mut Stack<'_>, input: &mut Input<'_>) -> Result<(), Bad> {
         // Begin one value; a table stays open.
         if let Some(begun) = decode_one(stack, input)? {
             stack.push_table(0, 0);
+            if begun.index.is_some() && !stack.reserve(1) {
+                return Err(Bad::ArrayDepth);
+            }
             open.push(begun);
         } else if !finish(stack, &mut open)? {
             return Ok(());

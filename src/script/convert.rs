@@ -199,10 +199,20 @@ fn parse_double(line: &[u8]) -> f64 {
 /// What is left to write of a table that was begun.
 enum Open {
     /// The table on top of the stack; the element written last, and how many there are.
-    Array { at: i32, len: i32 },
+    Array {
+        at: i32,
+        len: i32,
+    },
     /// Table, key and perhaps value on top of the stack; where the header goes, how many were begun.
-    Map { mark: usize, pairs: usize, value_next: bool },
-    Set { mark: usize, len: usize },
+    Map {
+        mark: usize,
+        pairs: usize,
+        value_next: bool,
+    },
+    Set {
+        mark: usize,
+        len: usize,
+    },
 }
 
 /// Writes the value on top of the stack as a reply and takes it off. `counted` tells whether it is an
@@ -357,7 +367,11 @@ fn write_rare(stack: &mut Stack<'_>, reply: &mut Reply<'_>, open: &mut Vec<Open>
     stack.get_field(-1, "big_number");
     if stack.kind(-1) == Type::String {
         let digits: Vec<u8> = line_safe(stack.bytes(-1).unwrap_or_default()).collect();
-        if reply.is_resp3() { write_line(b'(', &digits, reply) } else { reply.bulk(&digits) }
+        if reply.is_resp3() {
+            write_line(b'(', &digits, reply)
+        } else {
+            reply.bulk(&digits)
+        }
         stack.pop(2);
         return true;
     }

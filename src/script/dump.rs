@@ -55,7 +55,8 @@ pub(super) fn read(payload: &[u8]) -> Result<Vec<Vec<u8>>, &'static str> {
 fn check(payload: &[u8]) -> Option<&[u8]> {
     let (rest, sum) = payload.split_last_chunk::<8>()?;
     let (content, version) = rest.split_last_chunk::<2>()?;
-    (u16::from_le_bytes(*version) <= RDB_VERSION && u64::from_le_bytes(*sum) == crc64(rest)).then_some(content)
+    (u16::from_le_bytes(*version) <= RDB_VERSION && u64::from_le_bytes(*sum) == crc64(rest))
+        .then_some(content)
 }
 
 #[derive(PartialEq)]

@@ -22,17 +22,20 @@ impl Stack<'_> {
 
     /// Raises the table of an error.
     pub(super) fn fail(&mut self, text: &str) -> Raise {
+        self.set_top(0);
         self.push_error(text.as_bytes());
         Raise::Value
     }
 
-    /// Raises a text with its place (C: `luaL_error`).
+    /// Raises a text with its place (C: `luaL_error`). All else leaves the stack, which may be full.
     pub(super) fn error(&mut self, text: &str) -> Raise {
+        self.set_top(0);
         self.push_bytes(text.as_bytes());
         Raise::Text
     }
 
     pub(super) fn argument_error(&mut self, argument: i32, text: &str) -> Raise {
+        self.set_top(0);
         self.push_bytes(text.as_bytes());
         Raise::Argument(argument)
     }
@@ -114,7 +117,10 @@ fn printed(stack: &mut Stack<'_>) -> Vec<u8> {
         Type::String | Type::Number => stack.text(1).unwrap_or_default().to_vec(),
         Type::Boolean => stack.truth(1).to_string().into_bytes(),
         kind @ (Type::None | Type::Nil) => kind.name().as_bytes().to_vec(),
-        kind => format!("{}: {:#x}", kind.name(), stack.address(1)).into_bytes(),
+        kind => match stack.address(1) {
+            0 => format!("{}: (nil)", kind.name()).into_bytes(),
+            at => format!("{}: {at:#x}", kind.name()).into_bytes(),
+        },
     }
 }
 

@@ -38,7 +38,10 @@ impl Library {
         let function = |function: &Function| {
             size_of::<Function>() + function.name.len() + function.description.as_ref().map_or(0, |d| d.len())
         };
-        size_of::<Library>() + self.name.len() + self.code.len() + self.functions.iter().map(function).sum::<usize>()
+        size_of::<Library>()
+            + self.name.len()
+            + self.code.len()
+            + self.functions.iter().map(function).sum::<usize>()
     }
 }
 

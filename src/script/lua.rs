@@ -266,6 +266,13 @@ unsafe fn leave(l: *mut lua_State, shared: &Shared, results: Results) -> c_int {
     // SAFETY: as the caller promises, raising is allowed; the texts raised are on top of the stack,
     // where `Raise` says they are, and stay there while C reads them.
     unsafe {
+        if let Err(Raise::Text | Raise::Argument(_)) = results {
+            // Nothing but the text is needed, and Lua's stack may be full.
+            if ffi::lua_gettop(l) > 1 {
+                ffi::lua_replace(l, 1);
+                ffi::lua_settop(l, 1);
+            }
+        }
         match results {
             Ok(n) if !shared.is_over() => {
                 shared.soft.set(false);
@@ -283,7 +290,7 @@ unsafe fn leave(l: *mut lua_State, shared: &Shared, results: Results) -> c_int {
             }
             Err(Raise::Argument(n)) => {
                 shared.soft.set(false);
-                return ffi::luaL_argerror(l, n, ffi::lua_tostring(l, -1));
+                return ffi::luaL_argerror(l, n, ffi::lua_tostring(l, 1));
             }
         }
         shared.soft.set(false);

@@ -42,7 +42,8 @@ impl Format {
     fn number(&mut self, stack: &mut Stack<'_>, default: i32) -> Result<i32, Raise> {
         let mut number = None;
         while let Some(digit) = self.text.get(self.at).filter(|b| b.is_ascii_digit()) {
-            let next = number.unwrap_or(0i32).checked_mul(10).and_then(|n| n.checked_add((digit - b'0') as i32));
+            let next =
+                number.unwrap_or(0i32).checked_mul(10).and_then(|n| n.checked_add((digit - b'0') as i32));
             number = Some(next.ok_or(()).map_err(|()| stack.error("integral size overflow"))?);
             self.at += 1;
         }

@@ -5,8 +5,7 @@ use super::libraries::is_name;
 use super::lua::{Raise, Results, Stack, Type};
 use super::source::ScriptFlags;
 
-pub(super) const BAD_NAME: &str =
-    "Library names can only contain letters, numbers, or underscores(_) and must be at least one character long";
+pub(super) const BAD_NAME: &str = "Library names can only contain letters, numbers, or underscores(_) and must be at least one character long";
 
 pub(super) fn register_function(stack: &mut Stack<'_>) -> Results {
     if stack.context().loading.is_none() {
@@ -58,14 +57,17 @@ fn named(stack: &mut Stack<'_>) -> Result<Registered, Raise> {
         stack.copy(-2);
         let key = match stack.kind(-1) {
             Type::String | Type::Number => stack.text(-1).unwrap_or_default().to_ascii_lowercase(),
-            _ => return Err(stack.fail("named argument key given to redis.register_function is not a string")),
+            _ => {
+                return Err(stack.fail("named argument key given to redis.register_function is not a string"));
+            }
         };
         stack.pop(1);
         let key = key.split(|b| *b == 0).next().unwrap_or_default();
         let wrong = match key {
             b"function_name" => {
                 name = text(stack, -1);
-                name.is_none().then_some("function_name argument given to redis.register_function must be a string")
+                name.is_none()
+                    .then_some("function_name argument given to redis.register_function must be a string")
             }
             b"description" => {
                 description = text(stack, -1);

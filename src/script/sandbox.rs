@@ -17,8 +17,7 @@ use super::{api, bit, cjson, cmsgpack, error, pack};
 
 const READONLY: &str = "Attempt to modify a readonly table";
 /// Tables in the globals that scripts and functions share.
-const LIBRARIES: [&str; 8] =
-    ["string", "table", "math", "coroutine", "cjson", "cmsgpack", "struct", "bit"];
+const LIBRARIES: [&str; 8] = ["string", "table", "math", "coroutine", "cjson", "cmsgpack", "struct", "bit"];
 /// Fields of a front's metatable.
 const FRONT: &str = "front of";
 const LOGICAL: &str = "metatable of";
@@ -325,7 +324,8 @@ fn setmetatable(stack: &mut Stack<'_>) -> Results {
 
 fn running(stack: &mut Stack<'_>) -> Results {
     if stack.is_run() {
-        return Ok(0);
+        stack.push_nil();
+        return Ok(1);
     }
     stack.set_top(0);
     stack.copy(Stack::upvalue(1));

@@ -242,7 +242,11 @@ impl Vm {
     }
 
     /// Runs a library's code and returns the functions it registered; keeps nothing.
-    pub(super) fn inspect(&mut self, library: &Library, host: &mut dyn Host) -> Result<Vec<Function>, Vec<u8>> {
+    pub(super) fn inspect(
+        &mut self,
+        library: &Library,
+        host: &mut dyn Host,
+    ) -> Result<Vec<Function>, Vec<u8>> {
         self.assert_free();
         let registered = self.register(library, host)?;
         let mut stack = self.state.stack();
@@ -448,7 +452,8 @@ fn write_failure(stack: &mut Stack<'_>, name: &[u8], reply: &mut Reply<'_>) -> b
         return false;
     }
     let failure = stack.failure();
-    let mut text = failure.text.unwrap_or_default();
+    // A table without a text kills Redis 7.0; later ones say this.
+    let mut text = failure.text.unwrap_or_else(|| b"ERR unknown error".to_vec());
     if let Some(place) = failure.place {
         text = [&text[..], b" script: ", name, b", on ", &place, b"."].concat();
     }

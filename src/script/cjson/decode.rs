@@ -245,9 +245,9 @@ impl Decoder<'_> {
             [b'0', next, ..] => next | 0x20 == b'x' || next.is_ascii_digit(),
             [b'0'] => false,
             [first, ..] if *first <= b'9' => false,
-            _ => rest.get(..3).is_some_and(|word| {
-                word.eq_ignore_ascii_case(b"inf") || word.eq_ignore_ascii_case(b"nan")
-            }),
+            _ => rest
+                .get(..3)
+                .is_some_and(|word| word.eq_ignore_ascii_case(b"inf") || word.eq_ignore_ascii_case(b"nan")),
         }
     }
 
@@ -346,9 +346,12 @@ fn leading_number(text: &[u8]) -> Option<(f64, usize)> {
         let digit = |at: usize| body.get(at).is_some_and(u8::is_ascii_hexdigit);
         digit(2) || body.get(2) == Some(&b'.') && digit(3)
     };
-    let len = sign + if hex { number_len(body, 2, u8::is_ascii_hexdigit, b'p')? } else {
-        number_len(body, 0, u8::is_ascii_digit, b'e')?
-    };
+    let len = sign
+        + if hex {
+            number_len(body, 2, u8::is_ascii_hexdigit, b'p')?
+        } else {
+            number_len(body, 0, u8::is_ascii_digit, b'e')?
+        };
     Some((parse_f64_lenient(&text[..len])?, len))
 }
 

@@ -9,8 +9,13 @@ use crate::base::num::DoubleText;
 /// A table that was begun and lies on top of the stack, with its key on it if it is an object.
 enum Open {
     /// The element written last, and the last one.
-    Array { at: i32, len: i32 },
-    Object { first: bool },
+    Array {
+        at: i32,
+        len: i32,
+    },
+    Object {
+        first: bool,
+    },
 }
 
 struct Encoder {
@@ -203,7 +208,11 @@ fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// C's `%.<precision>g`.
 pub(super) fn put_number(out: &mut Vec<u8>, value: f64, precision: usize) {
-    if value.fract() == 0.0 && value.abs() < 1e9 && precision >= 9 && !(value == 0.0 && value.is_sign_negative()) {
+    if value.fract() == 0.0
+        && value.abs() < 1e9
+        && precision >= 9
+        && !(value == 0.0 && value.is_sign_negative())
+    {
         return out.extend_from_slice(itoa::Buffer::new().format(value as i64).as_bytes());
     }
     if !value.is_finite() {
