@@ -130,13 +130,13 @@ fn put_number(out: &mut Vec<u8>, value: f64) {
 fn put_integer(out: &mut Vec<u8>, n: i64) {
     let (kind, bytes) = match n {
         -32..=127 => return out.push(n as u8),
-        0..=0xff => (0xcc, 1),
-        0..=0xffff => (0xcd, 2),
-        0..=0xffff_ffff => (0xce, 4),
-        0.. => (0xcf, 8),
-        -128.. => (0xd0, 1),
-        -32768.. => (0xd1, 2),
-        -2_147_483_648.. => (0xd2, 4),
+        128..=0xff => (0xcc, 1),
+        0x100..=0xffff => (0xcd, 2),
+        0x1_0000..=0xffff_ffff => (0xce, 4),
+        0x1_0000_0000.. => (0xcf, 8),
+        -128..=-33 => (0xd0, 1),
+        -32768..=-129 => (0xd1, 2),
+        -2_147_483_648..=-32769 => (0xd2, 4),
         _ => (0xd3, 8),
     };
     out.push(kind);

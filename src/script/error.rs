@@ -76,7 +76,7 @@ impl Stack<'_> {
 
 /// A double as x86-64 converts it to a 64-bit integer.
 pub(super) fn integer(value: f64) -> i64 {
-    if value >= -9_223_372_036_854_775_808.0 && value < 9_223_372_036_854_775_808.0 {
+    if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value) {
         value as i64
     } else {
         i64::MIN

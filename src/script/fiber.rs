@@ -22,7 +22,7 @@ use std::rc::Rc;
 /// 9 KiB, which makes 2 MiB. Matching takes another 1 MiB at most (`sandbox::pattern`).
 const STACK_BYTES: usize = 4 << 20;
 
-/// What runs on the stack; true: go on with what was left.
+/// What to run on the stack; none: go on with what was left.
 type Enter = Option<Work>;
 /// A piece of work and what it is done on, as plain values.
 pub(super) type Work = (fn(*mut std::ffi::c_void) -> i32, *mut std::ffi::c_void);
@@ -99,14 +99,8 @@ impl Fiber {
         let mut coroutine = self.coroutine.take().expect("a coroutine");
         self.door.yielder.set(ptr::null());
         // SAFETY: no frame on the stack holds anything to be dropped when it leaves: frames of Lua
-        // never do, natives put back what they took (`lua.rs`), and the loop below owns an `Rc` only,
-        // which is released here instead.
-        unsafe {
-            if coroutine.started() && !coroutine.done() {
-                Rc::decrement_strong_count(Rc::as_ptr(&self.door));
-            }
-            coroutine.force_reset();
-        }
+        // never do, natives put back what they took (`lua.rs`), and the loop below owns nothing.
+        unsafe { coroutine.force_reset() };
         self.coroutine = Some(self::coroutine(coroutine.into_stack(), &self.door));
     }
 }
@@ -118,9 +112,10 @@ impl Drop for Fiber {
 }
 
 fn coroutine(stack: DefaultStack, door: &Rc<Door>) -> Coroutine<Enter, Back, (), DefaultStack> {
-    let door = door.clone();
+    let door = Rc::as_ptr(door);
     Coroutine::with_stack(stack, move |yielder, mut input: Enter| {
-        door.yielder.set(yielder);
+        // SAFETY: the fiber that owns this coroutine holds the door for longer.
+        unsafe { (*door).yielder.set(yielder) };
         loop {
             let (work, on) = input.expect("work to begin with");
             input = yielder.suspend(Back::Done(work(on)));

@@ -1,6 +1,6 @@
 //! The door to Lua: its C interface as a [`Stack`] whose methods cannot raise, a [`State`] that owns the
-//! memory, and natives (functions of ours that Lua calls). Everything else of `script` is safe code on
-//! top of these.
+//! memory (`state.rs`), and natives (functions of ours that Lua calls, `native.rs`). Everything else of
+//! `script` but `fiber.rs` is safe code on top of these.
 //!
 //! Lua raises errors with `longjmp`, which would pass over Rust frames and what they own. So it never
 //! happens there: while Rust runs, the allocator never fails (`soft`), `Stack` has no method that may
@@ -12,22 +12,24 @@
 //! client's; test builds of Lua check them.
 #![allow(unsafe_code)]
 
+mod native;
+mod state;
+
+pub(super) use state::{Shape, State, Thread};
+
 use super::context::Context;
-use super::fiber::{Back, Door, Fiber, Leave};
+use super::fiber::Leave;
 use super::host::{Host, Tick};
 use mlua_sys as ffi;
 use mlua_sys::{lua_Debug, lua_State};
-use std::alloc;
-use std::cell::{Cell, UnsafeCell};
+use native::{enter, enter_before};
+use state::Shared;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::ptr::{self, NonNull};
-use std::rc::Rc;
+use std::ptr;
 use std::slice;
 
-/// Instructions between two ticks (Redis: 100,000).
-const TICK_INSTRUCTIONS: c_int = 100_000;
 /// Free slots a native is called with.
 const SLOTS: u32 = ffi::LUA_MINSTACK as u32;
 
@@ -113,17 +115,6 @@ impl Status {
     }
 }
 
-/// What `State::enter` finds on the stack.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Shape {
-    /// Error handler, function.
-    Script,
-    /// Error handler, function, two arguments.
-    Function,
-    /// Function.
-    Library,
-}
-
 /// The libraries of Lua's own that scripts get.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Builtin {
@@ -139,181 +130,6 @@ pub(super) struct Place {
     pub(super) line: i32,
     /// In a native or a function of Lua's own.
     pub(super) is_c: bool,
-}
-
-/// What all threads of a state share. Its address is the allocator's argument, which is how a native
-/// finds it.
-struct Shared {
-    used: Cell<usize>,
-    limit: usize,
-    /// Rust runs: the allocator does not fail.
-    soft: Cell<bool>,
-    host: Cell<Option<NonNull<dyn Host>>>,
-    door: Rc<Door>,
-    /// The thread that was entered last.
-    run: Cell<*mut lua_State>,
-    /// The hook was changed to end a script.
-    killed: Cell<bool>,
-    context: UnsafeCell<Context>,
-}
-
-impl Shared {
-    fn is_over(&self) -> bool {
-        self.used.get() > self.limit
-    }
-}
-
-/// Lua's allocator: Rust's, with a limit that holds while Lua runs.
-unsafe extern "C" fn allocate(ud: *mut c_void, block: *mut c_void, old: usize, new: usize) -> *mut c_void {
-    const ALIGN: usize = 16;
-    // SAFETY: `ud` is the `Shared` that `State::new` passed and that outlives the Lua state.
-    let shared = unsafe { &*ud.cast::<Shared>() };
-    let used = shared.used.get() - old + new;
-    if new > old && used > shared.limit && !shared.soft.get() {
-        return ptr::null_mut();
-    }
-    // SAFETY: Lua gives back each block with the size it asked for last, so layouts match; a size of
-    // zero means no block, in both directions.
-    let moved = unsafe {
-        let layout = |size| alloc::Layout::from_size_align_unchecked(size, ALIGN);
-        match (old, new) {
-            (0, 0) => ptr::null_mut(),
-            (0, _) => alloc::alloc(layout(new)),
-            (_, 0) => {
-                alloc::dealloc(block.cast(), layout(old));
-                ptr::null_mut()
-            }
-            _ => alloc::realloc(block.cast(), layout(old), new),
-        }
-    };
-    if new > 0 && moved.is_null() {
-        // Lua would raise where it must not.
-        alloc::handle_alloc_error(alloc::Layout::new::<Shared>());
-    }
-    shared.used.set(used);
-    moved.cast()
-}
-
-/// # Safety
-/// `l` is a live thread of a state made by `State::new`; the result lives as long as that state.
-unsafe fn shared<'a>(l: *mut lua_State) -> &'a Shared {
-    let mut ud = ptr::null_mut();
-    // SAFETY: as the caller promises; `allocate` is the allocator, `ud` its `Shared`.
-    unsafe {
-        ffi::lua_getallocf(l, &mut ud);
-        &*ud.cast::<Shared>()
-    }
-}
-
-/// Raised outside of any protected call: cannot happen, and must not be survived.
-unsafe extern "C-unwind" fn panicked(_: *mut lua_State) -> c_int {
-    panic!("Lua raised an error outside of a protected call");
-}
-
-/// The entry of the native `F` from Lua.
-unsafe extern "C-unwind" fn enter<F: Fn(&mut Stack<'_>) -> Results + Copy + 'static>(
-    l: *mut lua_State,
-) -> c_int {
-    // SAFETY: Lua calls this with a live thread.
-    let shared = unsafe { shared(l) };
-    shared.soft.set(true);
-    let results = {
-        // SAFETY: `F` has no size (`Stack::push_native` checks), so there is nothing to read; it is a
-        // function item or a closure without captures, which exists.
-        let native = unsafe { NonNull::<F>::dangling().read() };
-        native(&mut Stack::new(l, shared, SLOTS))
-    };
-    // SAFETY: nothing on this frame is to be dropped from here on.
-    unsafe { leave(l, shared, results) }
-}
-
-/// The entry of a native before a function of Lua's own, which is upvalue 1.
-unsafe extern "C-unwind" fn enter_before<F>(l: *mut lua_State) -> c_int
-where
-    F: Fn(&mut Stack<'_>) -> Result<Before, Raise> + Copy + 'static,
-{
-    // SAFETY: Lua calls this with a live thread.
-    let shared = unsafe { shared(l) };
-    shared.soft.set(true);
-    let decided = {
-        // SAFETY: as in `enter`.
-        let native = unsafe { NonNull::<F>::dangling().read() };
-        native(&mut Stack::new(l, shared, SLOTS))
-    };
-    let results = match decided {
-        Ok(Before::Call) => {
-            // SAFETY: upvalue 1 is what `lua_tocfunction` gave `Stack::push_before`: a C function, which
-            // runs as if it had been called in our place. It may raise; this frame owns nothing.
-            unsafe {
-                let original = ffi::lua_touserdata(l, ffi::lua_upvalueindex(1));
-                let original = std::mem::transmute::<*mut c_void, ffi::lua_CFunction>(original);
-                shared.soft.set(false);
-                return original(l);
-            }
-        }
-        Ok(Before::Return(n)) => Ok(n),
-        Err(raise) => Err(raise),
-    };
-    // SAFETY: nothing on this frame is to be dropped from here on.
-    unsafe { leave(l, shared, results) }
-}
-
-/// The end of a native: returns to Lua, or raises.
-///
-/// # Safety
-/// `l` is live, the frames up to Lua's own hold nothing to be dropped.
-unsafe fn leave(l: *mut lua_State, shared: &Shared, results: Results) -> c_int {
-    // SAFETY: as the caller promises, raising is allowed; the texts raised are on top of the stack,
-    // where `Raise` says they are, and stay there while C reads them.
-    unsafe {
-        if let Err(Raise::Text | Raise::Argument(_)) = results {
-            // Nothing but the text is needed, and Lua's stack may be full.
-            if ffi::lua_gettop(l) > 1 {
-                ffi::lua_replace(l, 1);
-                ffi::lua_settop(l, 1);
-            }
-        }
-        match results {
-            Ok(n) if !shared.is_over() => {
-                shared.soft.set(false);
-                return n;
-            }
-            Ok(_) => {
-                ffi::lua_settop(l, 0);
-                ffi::lua_pushlstring_(l, c"not enough memory".as_ptr(), 17);
-            }
-            Err(Raise::Value) => {}
-            Err(Raise::Text) => {
-                ffi::luaL_where(l, 1);
-                ffi::lua_insert(l, -2);
-                ffi::lua_concat(l, 2);
-            }
-            Err(Raise::Argument(n)) => {
-                shared.soft.set(false);
-                return ffi::luaL_argerror(l, n, ffi::lua_tostring(l, 1));
-            }
-        }
-        shared.soft.set(false);
-        ffi::lua_error(l)
-    }
-}
-
-/// Lua's count hook.
-unsafe extern "C-unwind" fn hook(l: *mut lua_State, _: *mut lua_Debug) {
-    // SAFETY: Lua calls this with a live thread; after the block nothing on this frame is to be dropped.
-    unsafe {
-        let shared = shared(l);
-        shared.soft.set(true);
-        let killed = Stack::new(l, shared, 0).tick();
-        if killed {
-            // From now on at every line, so that a `pcall` of the script does not get far.
-            ffi::lua_sethook(l, Some(hook), ffi::LUA_MASKLINE, 0);
-            shared.killed.set(true);
-            shared.soft.set(false);
-            ffi::lua_error(l);
-        }
-        shared.soft.set(false);
-    }
 }
 
 /// Lua's stack as the code that runs now sees it.
@@ -520,21 +336,10 @@ impl<'a> Stack<'a> {
         self.kind(index) == Type::LightUserdata && unsafe { ffi::lua_touserdata(self.l, index) }.is_null()
     }
 
-    pub(super) fn is_same(&self, one: i32, other: i32) -> bool {
-        // SAFETY: `l` is live; no metamethod is called.
-        unsafe { ffi::lua_rawequal(self.l, one, other) != 0 }
-    }
-
     /// The address Lua's messages show (`function: 0x..`).
     pub(super) fn address(&self, index: i32) -> usize {
         // SAFETY: `l` is live.
         unsafe { ffi::lua_topointer(self.l, index) as usize }
-    }
-
-    /// A function that is not Lua code.
-    pub(super) fn is_c_function(&self, index: i32) -> bool {
-        // SAFETY: `l` is live.
-        unsafe { ffi::lua_iscfunction(self.l, index) != 0 }
     }
 
     /// The length of a table as Lua's `#` tells it, or of a string.
@@ -744,6 +549,12 @@ impl<'a> Stack<'a> {
         unsafe { ffi::lua_rawgeti_(self.l, ffi::LUA_REGISTRYINDEX, kept.0) };
     }
 
+    /// Pushes the name of a field, see `Context::fields`.
+    pub(super) fn push_field(&mut self, field: usize) {
+        let name = self.context().fields[field].0;
+        self.push_kept(&Kept(name));
+    }
+
     pub(super) fn release(&mut self, kept: Kept) {
         assert!(self.reserve(2));
         // SAFETY: `l` is live, there is room.
@@ -828,155 +639,3 @@ impl<'a> Stack<'a> {
 /// A value kept in the registry. Must be given back with `release`.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct Kept(c_int);
-
-/// A thread of Lua (a coroutine of its own that scripts do not see) with its own table of globals.
-pub(super) struct Thread {
-    l: *mut lua_State,
-    kept: Kept,
-}
-
-/// A Lua state, its memory, and the stack its scripts run on.
-pub(super) struct State {
-    main: *mut lua_State,
-    shared: Box<Shared>,
-    fiber: Fiber,
-}
-
-// SAFETY: everything a state points to is its own (memory, stack, the door's count), and is reached
-// through `&mut` alone; Lua and what is left on the script's stack refer to nothing of a thread.
-unsafe impl Send for State {}
-
-impl State {
-    /// An empty state that may use `limit` bytes.
-    pub(super) fn new(limit: usize) -> State {
-        let fiber = Fiber::new();
-        let shared = Box::new(Shared {
-            used: Cell::new(0),
-            limit,
-            soft: Cell::new(true),
-            host: Cell::new(None),
-            door: fiber.door(),
-            run: Cell::new(ptr::null_mut()),
-            killed: Cell::new(false),
-            context: UnsafeCell::new(Context::default()),
-        });
-        let ud = (&raw const *shared).cast_mut().cast();
-        // SAFETY: `shared` is boxed and lives as long as the state, which `drop` closes first.
-        let main = unsafe { ffi::lua_newstate(allocate, ud) };
-        assert!(!main.is_null(), "the allocator does not fail");
-        // SAFETY: `main` is live.
-        unsafe { ffi::lua_atpanic(main, panicked) };
-        State { main, shared, fiber }
-    }
-
-    pub(super) fn memory(&self) -> usize {
-        self.shared.used.get()
-    }
-
-    /// Lua's stack outside of any run.
-    pub(super) fn stack(&mut self) -> Stack<'_> {
-        Stack::new(self.main, &self.shared, 0)
-    }
-
-    pub(super) fn thread_stack<'a>(&'a mut self, thread: &Thread) -> Stack<'a> {
-        Stack::new(thread.l, &self.shared, 0)
-    }
-
-    /// A thread with the globals of the main one, and the hook that counts.
-    pub(super) fn new_thread(&mut self) -> Thread {
-        let mut stack = self.stack();
-        stack.slot();
-        // SAFETY: `main` is live, there is room.
-        let l = unsafe { ffi::lua_newthread(stack.l) };
-        let kept = stack.keep();
-        let thread = Thread { l, kept };
-        self.set_hook(&thread);
-        thread
-    }
-
-    pub(super) fn drop_thread(&mut self, thread: Thread) {
-        self.stack().release(thread.kept);
-    }
-
-    /// Puts back the hook that counts, if a script had to be ended with another.
-    pub(super) fn renew_hook(&mut self, thread: &Thread) {
-        if self.shared.killed.take() {
-            self.set_hook(thread);
-        }
-    }
-
-    fn set_hook(&mut self, thread: &Thread) {
-        // SAFETY: the thread is live.
-        unsafe { ffi::lua_sethook(thread.l, Some(hook), ffi::LUA_MASKCOUNT, TICK_INSTRUCTIONS) };
-    }
-
-    /// Calls, on the script's stack, what lies on `thread`'s stack in this shape; leaves a result (none
-    /// of a library) or an error in the place of the function and its arguments.
-    pub(super) fn enter(&mut self, thread: &Thread, shape: Shape, host: &mut dyn Host) -> Back {
-        let (work, values): (fn(*mut c_void) -> i32, i32) = match shape {
-            Shape::Script => (call_script, 2),
-            Shape::Function => (call_function, 4),
-            Shape::Library => (call_library, 1),
-        };
-        let mut stack = self.thread_stack(thread);
-        assert!(stack.top() == values && stack.reserve(SLOTS));
-        self.shared.soft.set(false);
-        self.shared.run.set(thread.l);
-        let back = self.with_host(host, |fiber| fiber.enter((work, thread.l.cast())));
-        self.shared.soft.set(true);
-        back
-    }
-
-    /// Goes on with what left.
-    pub(super) fn resume(&mut self, host: &mut dyn Host) -> Back {
-        // Whoever left did so with the allocator soft, and goes on so.
-        let back = self.with_host(host, |fiber| fiber.resume());
-        self.shared.soft.set(true);
-        back
-    }
-
-    /// Throws away what left. The thread it ran on must be dropped too.
-    pub(super) fn reset(&mut self) {
-        self.fiber.reset();
-        self.shared.soft.set(true);
-    }
-
-    fn with_host(&mut self, host: &mut dyn Host, run: impl FnOnce(&mut Fiber) -> Back) -> Back {
-        let host: NonNull<dyn Host + '_> = NonNull::from(host);
-        // SAFETY: the two types differ in their lifetime only; the pointer is taken out again below
-        // before the borrow ends, whether `run` returns or panics.
-        let host = unsafe { std::mem::transmute::<NonNull<dyn Host + '_>, NonNull<dyn Host>>(host) };
-        struct Out<'a>(&'a Shared);
-        impl Drop for Out<'_> {
-            fn drop(&mut self) {
-                self.0.host.set(None);
-            }
-        }
-        self.shared.host.set(Some(host));
-        let _out = Out(&self.shared);
-        run(&mut self.fiber)
-    }
-}
-
-impl Drop for State {
-    fn drop(&mut self) {
-        self.reset();
-        // SAFETY: nothing runs; `main` is not used again; `shared` still lives.
-        unsafe { ffi::lua_close(self.main) };
-    }
-}
-
-fn call_script(l: *mut c_void) -> i32 {
-    // SAFETY: `State::enter` passes a live thread with a handler and a function on its stack.
-    unsafe { ffi::lua_pcall(l.cast(), 0, 1, -2) }
-}
-
-fn call_function(l: *mut c_void) -> i32 {
-    // SAFETY: as `call_script`, with two arguments above the function.
-    unsafe { ffi::lua_pcall(l.cast(), 2, 1, -4) }
-}
-
-fn call_library(l: *mut c_void) -> i32 {
-    // SAFETY: as `call_script`, without a handler.
-    unsafe { ffi::lua_pcall(l.cast(), 0, 0, 0) }
-}

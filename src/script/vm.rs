@@ -148,15 +148,18 @@ impl Vm {
         out: &mut Vec<u8>,
     ) -> Outcome {
         self.assert_free();
-        if !self.scripts.contains_key(script.sha())
-            && let Err(text) = self.compile(script)
-        {
-            return failed(out, proto, &text);
+        let mut compiled = self.scripts.get(script.sha());
+        if compiled.is_none() {
+            if let Err(text) = self.compile(script) {
+                return failed(out, proto, &text);
+            }
+            compiled = self.scripts.get(script.sha());
         }
+        let compiled = compiled.expect("compiled just now");
         let mut stack = self.state.thread_stack(&self.eval.thread);
         stack.context().proto = Proto::Resp2;
         stack.push_kept(&self.handler);
-        stack.push_kept(&self.scripts[script.sha()]);
+        stack.push_kept(compiled);
         stack.push_kept(&self.eval.content);
         push_array(&mut stack, args, 0..keys);
         stack.set_field(-2, "KEYS");
