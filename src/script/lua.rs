@@ -181,7 +181,7 @@ impl<'a> Stack<'a> {
 
     /// Room for `more` bytes within the limit.
     pub(super) fn has_memory(&self, more: usize) -> bool {
-        self.shared.used.get().saturating_add(more) <= self.shared.limit
+        self.shared.used.get().saturating_add(more) <= self.shared.limit.get()
     }
 
     /// True: the error to raise is on top of the stack.

@@ -110,3 +110,12 @@ fn scripts_are_forgotten_with_all_they_hold() {
     let (full, after) = round();
     assert!(full > before + 100_000 && after < before + 4096, "{before} bytes, {full}, {after}");
 }
+
+#[test]
+fn the_limit_can_be_changed() {
+    let mut bench = Bench::new();
+    let code = "return #string.rep('x', 3000000)";
+    assert!(bench.eval(code).contains("not enough memory"));
+    bench.vm.set_limits(Limits { memory: 64 << 20 });
+    assert_eq!(bench.eval(code), ":3000000|");
+}
