@@ -19,6 +19,8 @@ pub(super) struct Context {
     pub(super) text: Vec<u8>,
     /// A script changed the collector's settings.
     pub(super) collector_changed: bool,
+    /// `convert::FIELDS` as strings of Lua.
+    pub(super) fields: Vec<Kept>,
     /// What a library has registered so far, while one is loaded.
     pub(super) loading: Option<Vec<Registered>>,
 }

@@ -20,6 +20,37 @@ const DEPTH_MAX: u32 = 128;
 /// A reply longer than this is not a reply but a loop (Redis goes on until memory ends).
 const REPLY_BYTES_MAX: usize = 512 << 20;
 
+/// The fields that make a table something else than an array, in the order they are asked for.
+#[derive(Clone, Copy)]
+enum Field {
+    Err,
+    Ok,
+    Double,
+    BigNumber,
+    Verbatim,
+    Map,
+    Set,
+}
+
+const FIELDS: [&str; 7] = ["err", "ok", "double", "big_number", "verbatim_string", "map", "set"];
+
+/// Keeps the names of the fields, so that asking for them makes no strings.
+pub(super) fn keep_fields(stack: &mut Stack<'_>) {
+    for name in FIELDS {
+        stack.push_bytes(name.as_bytes());
+        let name = stack.keep();
+        stack.context().fields.push(name);
+    }
+}
+
+impl Stack<'_> {
+    /// A field of the table on top.
+    fn get_known(&mut self, field: Field) {
+        self.push_field(field as usize);
+        self.get(-2);
+    }
+}
+
 // -- reply to value
 
 impl Stack<'_> {
@@ -300,10 +331,12 @@ fn write_value(stack: &mut Stack<'_>, script: Proto, reply: &mut Reply<'_>, open
 }
 
 fn write_table(stack: &mut Stack<'_>, reply: &mut Reply<'_>, open: &mut Vec<Open>) -> bool {
-    for (name, kind) in [("err", Type::String), ("ok", Type::String), ("double", Type::Number)] {
-        stack.get_field(-1, name);
+    for (field, kind) in
+        [(Field::Err, Type::String), (Field::Ok, Type::String), (Field::Double, Type::Number)]
+    {
+        stack.get_known(field);
         if stack.kind(-1) == kind {
-            let counted = write_named(stack, name, reply);
+            let counted = write_known(stack, field, reply);
             stack.pop(2);
             return counted;
         }
@@ -329,9 +362,9 @@ fn write_table(stack: &mut Stack<'_>, reply: &mut Reply<'_>, open: &mut Vec<Open
 }
 
 /// Table and field on top of the stack.
-fn write_named(stack: &mut Stack<'_>, name: &str, reply: &mut Reply<'_>) -> bool {
-    match name {
-        "err" => {
+fn write_known(stack: &mut Stack<'_>, field: Field, reply: &mut Reply<'_>) -> bool {
+    match field {
+        Field::Err => {
             stack.pop(1);
             let failure = stack.failure();
             let text = failure.text.unwrap_or_default();
@@ -340,7 +373,7 @@ fn write_named(stack: &mut Stack<'_>, name: &str, reply: &mut Reply<'_>) -> bool
             stack.push_nil();
             failure.counted
         }
-        "ok" => {
+        Field::Ok => {
             let text = stack.bytes(-1).unwrap_or_default();
             write_line(b'+', text.split(|b| *b == 0).next().unwrap_or_default(), reply);
             false
@@ -364,7 +397,7 @@ pub(super) fn number_text(value: f64) -> Option<&'static [u8]> {
 
 /// Tables that scripts seldom return: whether the one on top was such a one.
 fn write_rare(stack: &mut Stack<'_>, reply: &mut Reply<'_>, open: &mut Vec<Open>) -> bool {
-    stack.get_field(-1, "big_number");
+    stack.get_known(Field::BigNumber);
     if stack.kind(-1) == Type::String {
         let digits: Vec<u8> = line_safe(stack.bytes(-1).unwrap_or_default()).collect();
         if reply.is_resp3() {
@@ -376,14 +409,14 @@ fn write_rare(stack: &mut Stack<'_>, reply: &mut Reply<'_>, open: &mut Vec<Open>
         return true;
     }
     stack.pop(1);
-    stack.get_field(-1, "verbatim_string");
+    stack.get_known(Field::Verbatim);
     if stack.kind(-1) == Type::Table && write_verbatim(stack, reply) {
         stack.pop(2);
         return true;
     }
     stack.pop(1);
-    for (name, is_map) in [("map", true), ("set", false)] {
-        stack.get_field(-1, name);
+    for (field, is_map) in [(Field::Map, true), (Field::Set, false)] {
+        stack.get_known(field);
         if stack.kind(-1) == Type::Table {
             // The table it was in is needed no more.
             stack.remove(-2);

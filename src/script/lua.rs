@@ -181,7 +181,7 @@ impl<'a> Stack<'a> {
 
     /// Room for `more` bytes within the limit.
     pub(super) fn has_memory(&self, more: usize) -> bool {
-        self.shared.used.get().saturating_add(more) <= self.shared.limit
+        self.shared.used.get().saturating_add(more) <= self.shared.limit.get()
     }
 
     /// True: the error to raise is on top of the stack.
@@ -547,6 +547,12 @@ impl<'a> Stack<'a> {
         self.slot();
         // SAFETY: `l` is live, there is room.
         unsafe { ffi::lua_rawgeti_(self.l, ffi::LUA_REGISTRYINDEX, kept.0) };
+    }
+
+    /// Pushes the name of a field, see `Context::fields`.
+    pub(super) fn push_field(&mut self, field: usize) {
+        let name = self.context().fields[field].0;
+        self.push_kept(&Kept(name));
     }
 
     pub(super) fn release(&mut self, kept: Kept) {

@@ -13,7 +13,7 @@
 //! ```
 
 use super::lua::{Before, Builtin, Raise, Results, Stack, Status, Type};
-use super::{api, bit, cjson, cmsgpack, error, pack};
+use super::{api, bit, cjson, cmsgpack, convert, error, pack};
 
 const READONLY: &str = "Attempt to modify a readonly table";
 /// Tables in the globals that scripts and functions share.
@@ -24,6 +24,7 @@ const LOGICAL: &str = "metatable of";
 
 /// Opens the libraries into the globals of `stack`'s thread, which become EVAL's.
 pub(super) fn open(stack: &mut Stack<'_>) {
+    convert::keep_fields(stack);
     for library in [Builtin::Base, Builtin::Table, Builtin::String, Builtin::Math] {
         stack.open(library);
     }

@@ -85,6 +85,8 @@ pub struct Vm {
     state: State,
     eval: Lane,
     function: Lane,
+    /// Compiles for `eval`, which may be in the middle of a run.
+    compiler: Thread,
     /// The globals of a library that loads.
     load_content: Kept,
     handler: Kept,
@@ -102,6 +104,10 @@ impl Vm {
         sandbox::open(&mut state.stack());
         let eval = lane(&mut state, sandbox::push_eval_globals);
         let function = lane(&mut state, sandbox::push_function_globals);
+        let compiler = state.new_thread();
+        let mut stack = state.thread_stack(&compiler);
+        stack.push_kept(&eval.globals);
+        stack.set_globals();
         let mut stack = state.stack();
         sandbox::push_load_globals(&mut stack);
         let load_content = stack.keep();
@@ -111,6 +117,7 @@ impl Vm {
             state,
             eval,
             function,
+            compiler,
             load_content,
             handler,
             scripts: HashMap::with_hasher(ahash::RandomState::with_seeds(1, 2, 3, 4)),
@@ -121,12 +128,13 @@ impl Vm {
         }
     }
 
-    /// Compiles a script and keeps it. The error is the text after `-ERR `.
+    /// Compiles a script and keeps it; also while another is paused. The error is the text after
+    /// `-ERR `.
     pub fn compile(&mut self, script: &Script) -> Result<(), Vec<u8>> {
         if self.scripts.contains_key(script.sha()) {
             return Ok(());
         }
-        let mut stack = self.state.thread_stack(&self.eval.thread);
+        let mut stack = self.state.thread_stack(&self.compiler);
         match stack.load(script.code(), b"@user_script") {
             Status::Ok => {
                 self.scripts.insert(*script.sha(), stack.keep());
@@ -237,6 +245,12 @@ impl Vm {
         let Some(kept) = self.scripts.remove(sha) else { return false };
         self.state.stack().release(kept);
         true
+    }
+
+    /// CONFIG SET: what the next allocation is held to.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.state.set_limit(limits.memory);
     }
 
     /// Bytes of Lua memory.

@@ -32,7 +32,7 @@ pub(in crate::script) enum Shape {
 /// finds it.
 pub(super) struct Shared {
     pub(super) used: Cell<usize>,
-    pub(super) limit: usize,
+    pub(super) limit: Cell<usize>,
     /// Rust runs: the allocator does not fail.
     pub(super) soft: Cell<bool>,
     pub(super) host: Cell<Option<NonNull<dyn Host>>>,
@@ -46,7 +46,7 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn is_over(&self) -> bool {
-        self.used.get() > self.limit
+        self.used.get() > self.limit.get()
     }
 }
 
@@ -56,7 +56,7 @@ unsafe extern "C" fn allocate(ud: *mut c_void, block: *mut c_void, old: usize, n
     // SAFETY: `ud` is the `Shared` that `State::new` passed and that outlives the Lua state.
     let shared = unsafe { &*ud.cast::<Shared>() };
     let used = shared.used.get() - old + new;
-    if new > old && used > shared.limit && !shared.soft.get() {
+    if new > old && used > shared.limit.get() && !shared.soft.get() {
         return ptr::null_mut();
     }
     // SAFETY: Lua gives back each block with the size it asked for last, so layouts match; a size of
@@ -123,7 +123,7 @@ impl State {
         let fiber = Fiber::new();
         let shared = Box::new(Shared {
             used: Cell::new(0),
-            limit,
+            limit: Cell::new(limit),
             soft: Cell::new(true),
             host: Cell::new(None),
             door: fiber.door(),
@@ -138,6 +138,10 @@ impl State {
         // SAFETY: `main` is live.
         unsafe { ffi::lua_atpanic(main, panicked) };
         State { main, shared, fiber }
+    }
+
+    pub(in crate::script) fn set_limit(&mut self, limit: usize) {
+        self.shared.limit.set(limit);
     }
 
     pub(in crate::script) fn memory(&self) -> usize {

@@ -39,7 +39,7 @@ fn same(bench: &mut Bench, code: &str, argument: &[u8]) -> Result<(), TestCaseEr
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn json_comes_back(values in proptest::collection::vec(json(), 1..20)) {
