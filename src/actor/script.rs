@@ -763,6 +763,9 @@ impl Host for Surroundings<'_, '_> {
             self.engines[0].effects.rollback(savepoint);
         }
         actor.over_limit = over_limit;
+        if node.table.spec(id).has(flag::READONLY) && !node.table.spec(id).has(flag::PUBSUB) {
+            self.remember_keys();
+        }
         if write && !self.run.wrote {
             self.run.wrote = true;
             if let Some(running) = &self.run.running {
@@ -824,6 +827,20 @@ impl Host for Surroundings<'_, '_> {
 }
 
 impl Surroundings<'_, '_> {
+    /// CLIENT TRACKING: a script that has read anything has read its declared keys, as Redis has it.
+    fn remember_keys(&mut self) {
+        let view = self.actor.sessions[self.key].view();
+        if !view.remembers {
+            return;
+        }
+        for name in self.args.from(3).iter().take(self.run.callee.keys) {
+            let shard = self.node.placement.shard(name);
+            if let Some(engine) = self.engines.iter_mut().find(|e| e.keyspace.shard == shard) {
+                engine.keyspace.tracking.remember(name, view.tracker);
+            }
+        }
+    }
+
     fn count_error(&mut self, out: &mut Vec<u8>, proto: Proto, line: &str) {
         self.node.errors.count(line.as_bytes());
         self.actor.tally().error_replies.add(1);

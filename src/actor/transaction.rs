@@ -830,6 +830,8 @@ impl Actor {
         let mut view = session.view();
         view.in_transaction = within != Within::Alone;
         view.in_script = within == Within::Script;
+        // A client that tracks is told of its script's declared keys (`script`).
+        view.remembers &= within != Within::Script;
         let (db, proto) = (session.db, session.proto);
         let job = Job { command: id, db, now: self.now, proto, view, random: self.random() };
         let mut ok = true;
