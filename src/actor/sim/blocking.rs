@@ -155,10 +155,12 @@ fn element_of(delivered: &str) -> &str {
 
 /// Turns every shard until all timeouts have come and nothing moves.
 fn rest(world: &mut World, crowd: &mut Crowd) {
-    // A pipeline may wait again and again, each time for its own timeout.
+    // A pipeline may wait again and again, each time for its own timeout, with a few turns in between.
     let waits = |world: &World| world.shards.iter().any(|s| !s.actor.deadlines.is_empty());
+    let mut quiet = 0;
     for round in 0..3000 {
-        if round >= 100 && !waits(world) {
+        quiet = if waits(world) { 0 } else { quiet + 1 };
+        if round >= 100 && quiet >= 20 {
             break;
         }
         world.now_micros += 1000;
