@@ -267,6 +267,7 @@ impl Persistence {
         match (&mut self.journal, made, follows, begin) {
             (Some(journal), _, Some(Follows { path, batch }), _) => journal.go_on_in(path, batch, base_bytes),
             (none, Some(disk), Some(follows), Some(next)) => {
+                self.node.journal_begins(&settings);
                 *none = Some(rewrite::writer_from(disk, follows, base_bytes, next, &settings));
                 for (shard, next) in next.iter().enumerate() {
                     self.node.journal.settle(shard as u16, next - 1);

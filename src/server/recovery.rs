@@ -86,6 +86,7 @@ pub fn recover(
     let mut loader = Loader::new(engines, &node.placement, &node.table, &node.scripts, &settings, now);
     let opened = open(&mut loader, &settings, salt);
     node.base_bytes.store(loader.base_bytes, Relaxed);
+    node.journal_begins(&settings);
     node.loading.store(false, Release);
     opened.map(Some)
 }
@@ -133,7 +134,7 @@ fn open(loader: &mut Loader<'_>, settings: &Settings, salt: u64) -> Result<OpenJ
 pub fn load_again(node: &Node, engines: &mut [&mut Engine], now: Millis) -> Result<(), RecoveryError> {
     let settings = node.settings();
     let names = AofNames::of(&settings);
-    let mut disk = FileDisk::new(settings.dir.as_path());
+    let mut disk = FileDisk::new(node.journal_dir());
     let manifest = read_manifest(&mut disk, &names)?;
     let before: Vec<_> = engines.iter().map(|engine| (engine.journaling, engine.keyspace.stats)).collect();
     engines.iter_mut().for_each(|engine| engine.journaling = false);

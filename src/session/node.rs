@@ -10,6 +10,7 @@ use crate::config::Settings;
 use crate::journal::Chunk;
 use crate::keyspace::{Placement, Waiter};
 use crate::shard::{Engine, ErrorCounts, Parcel, Tally, UnitId};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::*};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
@@ -160,6 +161,8 @@ pub struct Node {
     /// Of all files of the journal, and of its base.
     pub journal_bytes: AtomicU64,
     pub base_bytes: AtomicU64,
+    /// The `dir` of the running journal: it stays where it began when CONFIG SET moves the server.
+    journal_dir: Mutex<PathBuf>,
     /// Bases written since start, and whether the last could not be.
     pub rewrites: AtomicU64,
     pub rewrite_failed: AtomicBool,
@@ -222,6 +225,7 @@ impl Node {
             journal_errors: Mutex::new(None),
             journal_bytes: AtomicU64::new(0),
             base_bytes: AtomicU64::new(0),
+            journal_dir: Mutex::default(),
             rewrites: AtomicU64::new(0),
             rewrite_failed: AtomicBool::new(false),
             clock_offset: AtomicI64::new(0),
@@ -343,6 +347,19 @@ impl Node {
     /// How the state of the process is found out; this floor reads no files. Set once, at boot.
     pub fn set_process_probe(&self, probe: fn() -> Process) {
         let _ = self.process.set(probe);
+    }
+
+    /// A journal begins below the `dir` of these settings.
+    pub fn journal_begins(&self, settings: &Settings) {
+        *self.journal_dir.lock().unwrap_or_else(|e| e.into_inner()) = settings.dir.as_path().into();
+    }
+
+    /// Where the files of the journal are, or would be if there were one.
+    pub fn journal_dir(&self) -> PathBuf {
+        match self.journal.is_on() {
+            true => self.journal_dir.lock().unwrap_or_else(|e| e.into_inner()).clone(),
+            false => self.settings().dir.as_path().into(),
+        }
     }
 
     /// Set once, at boot.

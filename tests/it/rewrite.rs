@@ -158,7 +158,8 @@ fn what_cannot_be_written_leaves_everything_as_it_was() {
 #[test]
 fn the_files_are_loaded_again() {
     let dir = Scratch::new();
-    let server = start(4, &dir.path, "yes");
+    let server =
+        Start::ringdove(4).args("--appendonly yes --enable-protected-configs yes").dir(&dir.path).start();
     let mut client = server.client();
     fill(&mut client);
     client.ask("BGREWRITEAOF");
@@ -171,6 +172,9 @@ fn the_files_are_loaded_again() {
     assert!(client.ask("DEBUG LOADAOF").is_ok());
     assert_eq!(digest(&mut client), kept);
     client.ask("INCR counter");
+    // The journal stays where it began.
+    let elsewhere = Scratch::new();
+    assert!(client.call(&["CONFIG", "SET", "dir", elsewhere.path.to_str().unwrap()]).is_ok());
     assert!(client.ask("DEBUG LOADAOF").is_ok());
     assert_eq!(client.ask("GET counter").text(), "1");
 }
