@@ -4,8 +4,9 @@ use super::blocking::asker_of;
 use super::{Actor, env};
 use crate::base::{ShardId, planted};
 use crate::command::CommandId;
-use crate::command::spec::Slicing;
+use crate::command::spec::{Run, Slicing};
 use crate::resp::{Args, ArgsBuf, Reply};
+use crate::session::attention;
 use crate::session::commands::{SessionRun, Threads};
 use crate::shard::{
     Answers, Commands, Engine, Env, Item, Job, Kind, Parcel, Served, Server, register, run_job,
@@ -42,6 +43,9 @@ impl Actor {
     /// Takes the inbox, if it was not taken this turn, and runs what was taken as far as it goes.
     pub(super) fn run_inbox(&mut self) {
         if self.lent {
+            if self.node.attention() & attention::BUSY != 0 {
+                self.refuse_behind_script();
+            }
             return;
         }
         if self.has_publications() {
@@ -80,6 +84,49 @@ impl Actor {
             } else {
                 self.send_home(parcel);
             }
+        }
+    }
+
+    /// The keyspace is with a script that takes long. Single commands that were under way before that was known
+    /// hear BUSY instead of waiting for its end; what is part of something larger waits.
+    #[cold]
+    fn refuse_behind_script(&mut self) {
+        let node = Arc::clone(&self.node);
+        let Some(line) = node.scripts.busy(Some(&[self.me])) else { return };
+        if self.next_parcel >= self.todo.len() {
+            self.todo.clear();
+            (self.next_parcel, self.next_item) = (0, 0);
+        }
+        let inbox = &node.inboxes[self.me as usize];
+        if inbox.is_full() {
+            inbox.take(&mut self.taken);
+            self.todo.extend(self.taken.drain(..).map(Some));
+        }
+        // The one in hand goes on where it is.
+        let mut at = self.next_parcel + (self.next_item > 0) as usize;
+        while at < self.todo.len() {
+            let of_keys = |item: &Item| {
+                matches!(item.kind, Kind::Command)
+                    && !matches!(node.table.spec(item.command).run, Run::Every(..))
+            };
+            let alone = |parcel: &Parcel| parcel.messages.is_empty() && parcel.items.iter().all(of_keys);
+            if !self.todo[at].as_deref().is_some_and(alone) {
+                at += 1;
+                continue;
+            }
+            let mut parcel = self.todo.remove(at).expect("looked at just now");
+            self.turn_worked = true;
+            for number in 0..parcel.items.len() {
+                let (command, proto) = (parcel.items[number].command, parcel.items[number].proto);
+                self.tally().commands[command as usize].rejected.add(1);
+                self.tally().error_replies.add(1);
+                node.errors.count(line.as_bytes());
+                let (_, mut answers) = parcel.parts();
+                Reply::new(answers.replies, proto).error(line);
+                answers.end();
+            }
+            parcel.depends_on = 0;
+            self.send_home(parcel);
         }
     }
 

@@ -822,6 +822,8 @@ impl Host for Surroundings<'_, '_> {
         self.node.scripts.begins(Arc::clone(&running));
         self.run.running = Some(running);
         self.node.attend(attention::BUSY, true);
+        // What waits behind it elsewhere hears of it.
+        self.node.wake_all();
         Tick::Pause
     }
 }
