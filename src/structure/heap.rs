@@ -140,7 +140,7 @@ unsafe impl GlobalAlloc for CountingHeap {
     }
 }
 
-#[cfg(not(miri))]
+#[cfg(not(any(miri, feature = "system-heap")))]
 mod raw {
     use mimalloc as _; // links the library whose functions are declared below
     use std::alloc::Layout;
@@ -215,7 +215,7 @@ mod raw {
 }
 
 /// Miri cannot call C, so it counts the system's blocks instead.
-#[cfg(miri)]
+#[cfg(any(miri, feature = "system-heap"))]
 mod raw {
     use std::alloc::{GlobalAlloc, Layout, System};
 
@@ -243,7 +243,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::AtomicPtr;
 
-    #[cfg(not(miri))]
+    #[cfg(not(any(miri, feature = "system-heap")))]
     #[test]
     fn good_size_is_what_mimalloc_says() {
         // SAFETY: a pure function of its argument.

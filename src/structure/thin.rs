@@ -329,7 +329,7 @@ mod tests {
         assert_eq!(size_of::<Option<ThinBuf>>(), 8);
     }
 
-    /// Reads a byte beyond a block when asked to, so that a checker of memory can be seen to notice.
+    /// Reads a byte beyond a block when asked to, so that `.ci/valgrind` can see that this would be noticed.
     #[test]
     fn nothing_is_read_beyond_a_block_unless_planted() {
         let buf = ThinBuf::from(&[7; 11][..]);

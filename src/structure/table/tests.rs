@@ -251,7 +251,7 @@ fn run(steps: Vec<Step>) {
     assert!(rest.into_iter().eq(pair.naive));
 }
 
-/// Few where each takes long (a checker of memory sets the variable).
+/// Few where each takes long (`.ci/valgrind` sets the variable).
 fn cases() -> u32 {
     let few = cfg!(miri) || std::env::var_os("RINGDOVE_FEW_CASES").is_some();
     if few { 6 } else { 120 }
