@@ -27,17 +27,16 @@ use crate::structure::{Collection, Entry, Hash, Item, NewValue};
 
 /// Shows `f` the hash at a key, or nothing, and the time. For commands that only read.
 #[inline]
-fn read(
+fn read<R>(
     x: &mut Exec<'_>,
     key: &[u8],
-    f: impl FnOnce(Option<&Hash>, Millis, &mut Reply<'_>),
-) -> Result<(), Error> {
+    f: impl FnOnce(Option<&Hash>, Millis, &mut Reply<'_>) -> R,
+) -> Result<R, Error> {
     let Exec { keys, reply, .. } = x;
     let now = keys.now;
     keys.read_with(key, |entry| {
         let hash = entry.map(|entry| hash_in(entry)).transpose()?;
-        f(hash.map(|hash| &*hash), now, reply);
-        Ok(())
+        Ok(f(hash.map(|hash| &*hash), now, reply))
     })
 }
 

@@ -5,6 +5,7 @@ pub mod bitmap;
 pub mod blocking;
 pub mod connection;
 pub mod debug;
+mod draw;
 mod error;
 #[cfg(test)]
 mod event_tests;

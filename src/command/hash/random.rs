@@ -2,8 +2,8 @@
 //! times; a positive one gives each at most once.
 
 use super::{bulk, read};
-use crate::base::num::parse_i64;
 use crate::base::random::Random;
+use crate::command::draw::Draw;
 use crate::command::spec::*;
 use crate::command::{Error, Exec};
 use crate::resp::{Args, Reply};
@@ -25,32 +25,28 @@ fn hrandfield(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
             }
         });
     };
-    let count = parse_i64(count).ok_or(Error::NotInteger)?;
-    if count == i64::MIN {
-        let range =
-            "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
-        return Err(Error::text(range));
-    }
-    let values = match args.get(3) {
-        None => false,
-        Some(word) if args.len() == 4 && word.eq_ignore_ascii_case(b"WITHVALUES") => true,
+    let draw = Draw::read(count)?;
+    let (values, draw) = match args.get(3) {
+        None => (false, draw),
+        Some(word) if args.len() == 4 && word.eq_ignore_ascii_case(b"WITHVALUES") => (true, draw.of_pairs()?),
         Some(_) => return Err(Error::Syntax),
     };
-    if values && count.unsigned_abs() > i64::MAX as u64 / 2 {
-        return Err(Error::OutOfRange);
-    }
     read(x, args.at(1), |hash, now, reply| {
-        let Some(hash) = hash else { return reply.array(0) };
-        let n = count.unsigned_abs() as usize;
-        match hash.live(now) {
-            0 => reply.array(0),
-            _ if count < 0 => repeatable(hash, now, n, &mut random, &mut Writer::open(reply, n, values)),
-            live => {
+        let Some((hash, live)) = hash.map(|hash| (hash, hash.live(now))).filter(|(_, live)| *live > 0) else {
+            reply.array(0);
+            return Ok(());
+        };
+        match draw.bounded()? {
+            Draw::Repeated(n) => {
+                repeatable(hash, now, n, &mut random, &mut Writer::open(reply, n, values));
+            }
+            Draw::Different(n) => {
                 let n = n.min(live);
                 distinct(hash, now, n, live, &mut random, &mut Writer::open(reply, n, values));
             }
         }
-    })
+        Ok(())
+    })?
 }
 
 /// `n` picks that know nothing of each other.

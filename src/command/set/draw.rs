@@ -3,6 +3,7 @@
 use super::{changed_by, limits, read, reply_member};
 use crate::base::num::parse_i64;
 use crate::base::random::Random;
+use crate::command::draw::Draw;
 use crate::command::spec::*;
 use crate::command::{Error, Exec};
 use crate::config::EventClasses;
@@ -82,36 +83,36 @@ fn journal_removed(x: &mut Exec<'_>, key: &[u8], taken: &[Taken]) {
 fn srandmember(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let mut random = Random::new(x.random);
     let key = args.at(1);
-    let count = match args.len() {
+    let draw = match args.len() {
         2 => {
             return read(x, key, |set, reply| match set.and_then(|set| set.random(&mut random)) {
                 Some(member) => reply_member(reply, member),
                 None => reply.null(),
             });
         }
-        3 => parse_i64(args.at(2)).ok_or(Error::NotInteger)?,
+        3 => Draw::read(args.at(2))?,
         _ => return Err(Error::Syntax),
     };
-    if count == i64::MIN {
-        let text =
-            "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
-        return Err(Error::text(text));
-    }
-    let (again, count) = (count < 0, count.unsigned_abs() as usize);
-    read(x, key, |set, reply| match set {
-        // Drawn anew each time, so in random order and perhaps more than once.
-        Some(set) if again => {
-            reply.array(count);
-            for _ in 0..count {
-                set.random(&mut random).into_iter().for_each(|member| reply_member(reply, member));
+    read(x, key, |set, reply| {
+        let Some(set) = set else {
+            reply.array(0);
+            return Ok(());
+        };
+        match draw.bounded()? {
+            // Drawn anew each time, so in random order and perhaps more than once.
+            Draw::Repeated(n) => {
+                reply.array(n);
+                for _ in 0..n {
+                    set.random(&mut random).into_iter().for_each(|member| reply_member(reply, member));
+                }
+            }
+            Draw::Different(n) => {
+                reply.array(n.min(set.len()));
+                set.sample(n, &mut random, |member| reply_member(reply, member));
             }
         }
-        Some(set) => {
-            reply.array(count.min(set.len()));
-            set.sample(count, &mut random, |member| reply_member(reply, member));
-        }
-        None => reply.array(0),
-    })
+        Ok(())
+    })?
 }
 
 pub(super) const SPOP: CommandSpec = CommandSpec {

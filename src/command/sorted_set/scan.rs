@@ -2,8 +2,9 @@
 
 use super::{look, parse_count, with_listpack_score, write_element, write_header, write_member};
 use crate::base::glob;
-use crate::base::num::{DoubleText, parse_i64};
+use crate::base::num::DoubleText;
 use crate::base::random::Random;
+use crate::command::draw::Draw;
 use crate::command::generic::scan::{parse_cursor, walk};
 use crate::command::spec::*;
 use crate::command::{Error, Exec};
@@ -79,9 +80,6 @@ fn zscan(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     }
 }
 
-/// More than this many of a negative count nobody waits for.
-const REPEATED_MAX: u64 = 1 << 28;
-
 fn zrandmember(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
     let mut random = Random::new(x.random);
     let Exec { keys, reply, .. } = x;
@@ -97,35 +95,25 @@ fn zrandmember(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
         }
         return Ok(());
     }
-    let count = parse_i64(args.at(2)).ok_or(Error::NotInteger)?;
-    if count == i64::MIN {
-        let text = format!("ERR value is out of range, value must between {} and {}", -i64::MAX, i64::MAX);
-        return Err(Error::owned(text));
-    }
-    let scores = match args.len() {
-        3 => false,
-        4 if args.at(3).eq_ignore_ascii_case(b"WITHSCORES") => true,
+    let draw = Draw::read(args.at(2))?;
+    let (scores, draw) = match args.len() {
+        3 => (false, draw),
+        4 if args.at(3).eq_ignore_ascii_case(b"WITHSCORES") => (true, draw.of_pairs()?),
         _ => return Err(Error::Syntax),
     };
-    if scores && count.unsigned_abs() > i64::MAX as u64 / 2 {
-        return Err(Error::OutOfRange);
-    }
-    let found = look(keys, key, |set| match usize::try_from(count) {
-        Ok(count) => {
-            distinct(reply, set, count, scores, &mut random);
-            Ok(())
-        }
-        Err(_) if count.unsigned_abs() > REPEATED_MAX => Err(Error::OutOfRange),
-        Err(_) => {
-            let count = count.unsigned_abs() as usize;
-            write_header(reply, count, scores);
-            for _ in 0..count {
-                if let Some((member, score)) = set.nth(random.below(set.len())) {
-                    write_element(reply, member, score, scores);
+    let found = look(keys, key, |set| {
+        match draw.bounded()? {
+            Draw::Different(n) => distinct(reply, set, n, scores, &mut random),
+            Draw::Repeated(n) => {
+                write_header(reply, n, scores);
+                for _ in 0..n {
+                    if let Some((member, score)) = set.nth(random.below(set.len())) {
+                        write_element(reply, member, score, scores);
+                    }
                 }
             }
-            Ok(())
         }
+        Ok(())
     })?;
     found.unwrap_or_else(|| {
         reply.array(0);
