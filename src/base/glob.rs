@@ -1,4 +1,4 @@
-//! Glob patterns as KEYS, SCAN, PSUBSCRIBE, CONFIG GET and ACL rules use them: `*`, `?`, `[a-z]`,
+//! Glob patterns as KEYS, SCAN, PSUBSCRIBE and CONFIG GET use them: `*`, `?`, `[a-z]`,
 //! `[^a-z]`, and `\` to take the next byte as it is.
 //!
 //! The invariant: the answer is Redis's for every pattern and text, however odd (ranges written

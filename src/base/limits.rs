@@ -1,5 +1,6 @@
-//! Every fixed limit of the server in one place, with the relations between them checked at
-//! compile time. Limits that an operator may change are rows in `config`.
+//! Fixed limits of the server that clients meet or several modules know, with the relations between
+//! them checked at compile time. The budget of a single module stands in that module; limits that an
+//! operator may change are rows in `config`.
 
 /// Shards a process can have. A SCAN cursor keeps `SHARD_BITS` of its 64 bits for the shard.
 pub const SHARDS_MAX: usize = 1 << SHARD_BITS;

@@ -1,5 +1,5 @@
-//! Figures A1 and A2 of the reliability page: a log of about 1,000 mixed records, cut at every byte
-//! and continued with nothing, zeroes or stale bytes; and every bit of it flipped.
+//! A log of about 1,000 mixed records, cut at every byte and continued with nothing, zeroes or stale
+//! bytes; and every bit of it flipped.
 //!
 //! Exhaustive in seconds because the loader is a pure function of the bytes it was fed: it is fed up
 //! to the batch in question once and cloned. `a_clone_is_as_good_as_a_fresh_start` checks that.

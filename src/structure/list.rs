@@ -1,9 +1,11 @@
 //! A list of strings: one listpack while it is small, a quicklist beyond.
 //!
 //! ```text
-//! Pack    [listpack]                                     OBJECT ENCODING listpack
-//! Quick   [node][node][node] ...  each a listpack        OBJECT ENCODING quicklist
+//! Pack    [listpack]
+//! Quick   [node][node][node] ...  each a listpack
 //! ```
+//!
+//! OBJECT ENCODING says `quicklist` of both, as Redis 7.0 does (`command::generic`).
 //!
 //! With `list-compress-depth` a quicklist's inner nodes are compressed, so elements are shown, not handed out.
 //!

@@ -4,6 +4,8 @@
 //! - `Pack`: few and short members, one after the other in one allocation (`listpack`).
 //! - `Table`: everything else (`hashtable`), one small allocation per member.
 //!
+//! OBJECT ENCODING says `hashtable` of the last two, as Redis 7.0 does (`command::generic`).
+//!
 //! The first two are searched, not looked up, so [`Limits`] bounds them. Which form a set has follows
 //! Redis 7.2: a set of integers becomes a listpack with its first member that is none, or a table if
 //! it is too large for that; a form is never left for a smaller one by removing members. A member is

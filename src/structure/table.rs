@@ -18,7 +18,7 @@
 //! by the upper bits of the same hash, or the table degrades.
 //!
 //! Measured with 16-byte keys and 32-byte values on a busy two-core virtual machine: 9.9 to 10.6
-//! bytes per key for the table beside the entry (64 bytes when the times here were taken, 56 now; see
+//! bytes per key for the table beside the entry (56 bytes; 64 where times were measured, see
 //! docs/decisions/memory-per-key.md), from 100 thousand to 10 million keys; a find
 //! 35 ns (100 thousand keys), 100 ns (2 million), 145 ns (10 million); a miss 26, 36, 70 ns; in
 //! batches of 16 with both stages of prefetching 59 ns (2 million) and 83 ns (10 million). An insert

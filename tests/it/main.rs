@@ -5,6 +5,9 @@
 //! * `differential`: random commands from the command table, answers compared with `redis-server`
 //! * `history`: concurrent clients, what they saw checked for strict serialisability
 //! * `blocking`: clients that wait for keys: each element delivered once, whoever leaves; replies as Redis's
+//! * `popped`: what was popped for a client that never read it goes back
+//! * `keys`: KEYS in slices
+//! * `tracking`: what CLIENT TRACKING tells, beside `redis-server`
 //! * `protocol`: odd bytes, big bytes, slow readers, limits
 //! * `pubsub`: messages, key events and invalidations over several shards
 //! * `scripting`: long, greedy and lying scripts, and what others see of them
