@@ -6,6 +6,8 @@
 //! text: comments, strings and (for what only the shipped code is held to) test modules are blanked
 //! first. A rule that turns out wrong is changed here, in the open, with its reason.
 
+use ringdove::config::parameter::Status;
+use ringdove::config::table;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -421,6 +423,35 @@ fn links_in_the_documents_lead_somewhere() {
         }
     }
     report("links and file names that lead nowhere", broken);
+}
+
+/// A directive that nothing reads is one that is swallowed, unless its row says that it has no effect.
+#[test]
+fn every_directive_is_read_or_says_why_not() {
+    let sources = sources(&["src"]);
+    let is_table = |path: &str| {
+        let own = ["table/", "settings.rs", "special.rs", "advice.rs", "words.rs"];
+        path.strip_prefix("src/config/").is_some_and(|rest| own.iter().any(|own| rest.starts_with(own)))
+    };
+    let code: Vec<&str> = sources
+        .iter()
+        .filter(|source| !is_table(&source.path))
+        .flat_map(|source| source.lines(true).map(|(_, line)| line))
+        .collect();
+    let mut broken = Broken::new();
+    for row in table::rows().filter(|row| row.status == Status::Works) {
+        let field = format!(".{}", row.name.replace('-', "_"));
+        let reads = |line: &&str| {
+            line.match_indices(&field).any(|(at, _)| {
+                let next = line.as_bytes().get(at + field.len());
+                !next.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+            })
+        };
+        if !code.iter().any(reads) {
+            broken.push(row.name.to_string());
+        }
+    }
+    report("directives that nothing reads", broken);
 }
 
 #[test]

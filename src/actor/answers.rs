@@ -164,13 +164,16 @@ impl Actor {
     pub(super) fn run_ready_holds(&mut self) {
         let mut at = 0;
         while at < self.holds.len() {
-            // Not while a script is in the middle of its run.
-            if self.holds[at].is_ready() && !(self.has_suspended() && self.holds[at].needs_lua(&self.node)) {
-                self.turn_worked = true;
-                let open = self.holds.swap_remove(at);
-                self.run_hold(open);
-            } else {
+            if !self.holds[at].is_ready() {
                 at += 1;
+                continue;
+            }
+            self.turn_worked = true;
+            let open = self.holds.swap_remove(at);
+            // Not while a script is in the middle of its run.
+            match self.has_suspended() && open.needs_lua(&self.node) {
+                true => self.refuse_hold(open),
+                false => self.run_hold(open),
             }
         }
     }

@@ -42,7 +42,7 @@ use crate::bridge::lane::{Consumer, Producer, lane};
 use crate::config::Settings;
 use crate::keyspace::Stale;
 use crate::resp::Span;
-use crate::session::{Doubt, Node, Peer, Session, Sessions, state};
+use crate::session::{Doubt, Node, Peer, Session, Sessions, attention, state};
 use crate::shard::{Delivery, Engine, Parcel, Served, Tally};
 use publish::Publication;
 use release::Release;
@@ -100,8 +100,6 @@ pub struct Actor {
     stamp: u32,
     /// How many sessions have stood for clients that were not there.
     stand_ins: u64,
-    /// How many shards' fragments its unit in the journal has.
-    unit_parts: u16,
     scripting: Scripting,
 
     with_output: Vec<usize>,
@@ -211,7 +209,6 @@ impl Actor {
             holds: Vec::new(),
             stamp: 0,
             stand_ins: 0,
-            unit_parts: 1,
             with_output: Vec::new(),
             resumed: Vec::new(),
             closing: Vec::new(),
@@ -305,8 +302,9 @@ impl Actor {
             self.owner.park();
         }
         let something = if self.lent {
-            // What waits in the inbox cannot run before the keyspace comes back, and that rings.
-            self.owner.try_run()
+            // What waits in the inbox cannot run before the keyspace comes back, and that rings; it can hear BUSY.
+            let busy = attention_is_on(&self.node, attention::BUSY);
+            self.owner.try_run() || busy && self.node.inboxes[self.me as usize].is_full()
         } else {
             self.node.inboxes[self.me as usize].is_full()
         };
@@ -341,7 +339,7 @@ impl Actor {
     }
 }
 
-fn attention_bit(node: &Node, bit: u32) -> bool {
+fn attention_is_on(node: &Node, bit: u32) -> bool {
     node.attention() & bit != 0
 }
 

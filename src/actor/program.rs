@@ -2,6 +2,7 @@
 //! it stopped. `transaction` and `script` run it.
 
 use super::script::{Callee, ScriptRun};
+use crate::base::Millis;
 use crate::bridge::{Borrowed, Kept, Lent};
 use crate::command::CommandId;
 use crate::keyspace::Waiter;
@@ -80,7 +81,8 @@ pub(super) enum Ran {
 pub(super) enum Within {
     Alone,
     Exec,
-    Script,
+    /// Answered in the script's protocol.
+    Script(Proto),
 }
 
 /// Where a program stopped in the middle.
@@ -88,6 +90,8 @@ pub(super) struct Progress {
     pub(super) number: usize,
     pub(super) asked: usize,
     pub(super) run: Box<ScriptRun>,
+    /// Its time: to the end that of its beginning.
+    pub(super) now: Millis,
 }
 
 /// The keyspaces a transaction has in its hands.

@@ -6,7 +6,7 @@
 
 use super::blocking::doubts;
 use super::input::redacted;
-use super::{Actor, attention_bit};
+use super::{Actor, attention_is_on};
 use crate::base::{Millis, planted};
 use crate::command::flag;
 use crate::journal::Chunk;
@@ -55,7 +55,7 @@ impl Actor {
         if self.has_paused {
             self.end_pause();
         }
-        if attention_bit(&self.node, attention::SLEEP) {
+        if attention_is_on(&self.node, attention::SLEEP) {
             self.sleep_micros = self.node.sleeps_for(now_micros);
         }
         self.take_back_loan();
@@ -114,7 +114,7 @@ impl Actor {
         self.last_expire = now;
         // A paused server changes no key by itself (CLIENT PAUSE serves failovers).
         let may_expire =
-            node.active_expire.load(Ordering::Relaxed) && !attention_bit(&node, attention::PAUSE);
+            node.active_expire.load(Ordering::Relaxed) && !attention_is_on(&node, attention::PAUSE);
         if due {
             self.expiring = false;
         }
@@ -174,7 +174,7 @@ impl Actor {
                 self.note_sendable(key);
             }
         }
-        let journal_failed = attention_bit(&self.node, attention::WRITE_ERROR);
+        let journal_failed = attention_is_on(&self.node, attention::WRITE_ERROR);
         if journal_failed {
             self.drop_unwritten();
         }
@@ -359,7 +359,7 @@ impl Actor {
         self.expire_and_free(EXPIRE_PER_CRON, FREE_PER_TURN);
         self.check_memory();
         self.check_connections();
-        if attention_bit(&self.node, attention::PAUSE) {
+        if attention_is_on(&self.node, attention::PAUSE) {
             self.end_pause();
         }
     }
@@ -440,7 +440,7 @@ impl Actor {
 
     /// MONITOR: one line about a command to every shard that may have a client listening.
     pub(super) fn feed_monitors(&mut self, key: usize, id: u16, args: Args<'_>) {
-        if !attention_bit(&self.node, attention::MONITOR)
+        if !attention_is_on(&self.node, attention::MONITOR)
             || self.node.table.spec(id).has(flag::ADMIN | flag::SKIP_MONITOR)
         {
             return;
@@ -481,7 +481,7 @@ impl Actor {
 
     /// What MULTI has queued is shown when it runs, before EXEC itself.
     pub(super) fn feed_queued(&mut self, key: usize) {
-        if !attention_bit(&self.node, attention::MONITOR) {
+        if !attention_is_on(&self.node, attention::MONITOR) {
             return;
         }
         let Some(multi) = self.sessions[key].multi.take() else { return };

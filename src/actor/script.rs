@@ -18,22 +18,22 @@
 //! A script that takes longer than `busy-reply-threshold` is put aside once per turn with the keyspaces
 //! it holds (`Suspended`); meanwhile clients that need them read BUSY, and SCRIPT KILL reaches it.
 
-use super::Actor;
 use super::native::Seen;
 use super::program::{Grip, Program, Progress, Ran, Within};
+use super::{Actor, attention_is_on};
 use crate::base::limits::LUA_MEMORY_MAX;
 use crate::base::num::parse_i64;
 use crate::command::{CommandId, Error, Looked, Run, flag};
 use crate::journal::Savepoint;
-use crate::keyspace::{Keyspace, Undo};
+use crate::keyspace::{Keys, Keyspace, Reach, Undo};
 use crate::resp::{Args, Proto, Reply};
 use crate::router::{Plan, ShardSet, plan};
 use crate::script::{self, Called, Host, Limits, LogLevel, Outcome, Script, ScriptFlags, Tick, Vm};
 use crate::session::commands::{self, LibraryChange, Loading, SessionRun};
-use crate::session::{Known, Node, Running, attention, state};
+use crate::session::{BUSY_SCRIPT, Known, Node, Running, attention, state};
 use crate::shard::{Engine, Head, Hold, Item, Kind, ReplyTo};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::sync::atomic::Ordering::*;
 
 /// What this shard keeps for scripts.
 pub(super) struct Scripting {
@@ -77,16 +77,21 @@ pub(super) struct ScriptRun {
     /// Holds every shard, so it cannot miss and is never undone.
     holds_all: bool,
     undo: Undo,
-    savepoints: Vec<Savepoint>,
+    /// How many events each of its keyspaces had to tell before.
+    events: Vec<usize>,
     wrote: bool,
+    /// It was about to change a value too large to be copied.
+    met_large: bool,
+    /// Its keyspaces are marked as gone for longer than a moment.
+    is_prolonged: bool,
     /// Effects go to the journal (`redis.set_repl`).
     journaled: bool,
     /// What the run shows about its keys; None when there is nothing to learn.
     lesson: Option<Lesson>,
     started: u64,
-    /// The session's own, while the script has its own.
+    /// The database it has selected, and its session's.
+    db: usize,
     session_db: usize,
-    session_proto: Proto,
     running: Option<Arc<Running>>,
 }
 
@@ -141,7 +146,10 @@ impl Actor {
                 return self.count(key, id, args, false);
             }
         };
-        let shards = self.foretold(&callee, args);
+        let shards = match callee.known.profile.begins_with_all() {
+            true => ShardSet::all(self.node.shards()),
+            false => self.foretold(&callee, args),
+        };
         self.run_alone_or_hold(key, id, args, shards, Some(callee));
     }
 
@@ -217,6 +225,9 @@ impl Actor {
 
     /// Puts a script into the cache.
     fn compile(&mut self, body: &[u8]) -> Result<Arc<Known>, Vec<u8>> {
+        if self.has_suspended() {
+            return Err(self.node.scripts.busy(None).unwrap_or(BUSY_SCRIPT).into());
+        }
         let error = |text: Vec<u8>| [b"ERR ", &text[..]].concat();
         let script = Script::parse(body).map_err(error)?;
         self.vm().compile(&script).map_err(error)?;
@@ -313,7 +324,7 @@ impl Actor {
         self.vm();
         let Some(mut vm) = self.scripting.vm.take() else { unreachable!("made just now") };
         let node = Arc::clone(&self.node);
-        let proto = run.session_proto;
+        let proto = self.sessions[key].proto;
         let (function, script) = (run.callee.function.clone(), run.callee.known.script.clone());
         let (rest, keys) = (args.from(3), run.callee.keys);
         let mut host = Surroundings { actor: self, node: &node, key, args, engines, run: &mut run };
@@ -330,7 +341,7 @@ impl Actor {
         match outcome {
             Outcome::Paused => return Scripted::Paused(run),
             Outcome::Abandoned => {
-                self.take_back(key, &mut run, engines);
+                self.take_back(&mut run, engines);
                 return Scripted::Missed;
             }
             Outcome::Done { counted } => {
@@ -340,7 +351,7 @@ impl Actor {
                     self.node.errors.count(&line);
                     self.tally().error_replies.add(1);
                 }
-                self.end_script(key, &mut run);
+                self.end_script(&mut run);
                 self.learn(&run, args, engines.len());
                 // The script's own time is all of it.
                 self.last_tick = run.started;
@@ -357,7 +368,8 @@ impl Actor {
         program: &Program,
         engines: &[&mut Engine],
     ) -> Result<Box<ScriptRun>, Vec<u8>> {
-        let started = self.last_tick;
+        // Not `last_tick`: it may have waited for its keyspaces.
+        let started = (self.ticks)();
         if let Some(flags) = callee.flags {
             let writes = !flags.contains(ScriptFlags::NO_WRITES);
             if callee.read_only && writes {
@@ -378,48 +390,48 @@ impl Actor {
         let lesson = (holds_all && shards > 1 && callee.known.profile.is_open()).then(Lesson::default);
         // A script in EXEC holds all: what came before it there could not be taken back.
         debug_assert!(holds_all || !program.exec);
-        let savepoints = match holds_all {
+        let events = match holds_all {
             true => Vec::new(),
-            false => engines.iter().map(|e| e.effects.savepoint()).collect(),
+            false => engines.iter().map(|e| e.keyspace.events.len()).collect(),
         };
-        let session = &mut self.sessions[key];
+        let session_db = self.sessions[key].db;
         let run = ScriptRun {
             callee,
             holds_all,
             undo: Undo::default(),
-            savepoints,
+            events,
             wrote: false,
+            met_large: false,
+            is_prolonged: false,
             journaled: true,
             lesson,
             started,
-            session_db: session.db,
-            session_proto: session.proto,
+            db: session_db,
+            session_db,
             running: None,
         };
         Ok(Box::new(run))
     }
 
-    /// The session is itself again.
-    fn end_script(&mut self, key: usize, run: &mut ScriptRun) {
-        let session = &mut self.sessions[key];
-        (session.db, session.proto) = (run.session_db, run.session_proto);
-        if let Some(running) = run.running.take()
-            && self.node.scripts.ends(&running)
-        {
-            self.node.attend(attention::BUSY, false);
+    fn end_script(&mut self, run: &mut ScriptRun) {
+        if let Some(running) = run.running.take() {
+            self.node.scripts.ends(&running, || self.node.attend(attention::BUSY, false));
         }
     }
 
     /// Nothing of the run remains: it will begin again, holding all shards.
-    fn take_back(&mut self, key: usize, run: &mut ScriptRun, engines: &mut [&mut Engine]) {
-        for (engine, savepoint) in engines.iter_mut().zip(&run.savepoints) {
-            engine.effects.rollback(*savepoint);
-            engine.keyspace.events.clear();
+    fn take_back(&mut self, run: &mut ScriptRun, engines: &mut [&mut Engine]) {
+        for (engine, events) in engines.iter_mut().zip(&run.events) {
+            engine.effects.forget_unit();
+            engine.keyspace.events.truncate(*events);
         }
         let mut held: Vec<&mut Keyspace> = engines.iter_mut().map(|e| &mut e.keyspace).collect();
         run.undo.restore(&self.node.placement, &mut held);
-        run.callee.known.profile.missed();
-        self.end_script(key, run);
+        match run.met_large {
+            true => run.callee.known.profile.met_large(),
+            false => run.callee.known.profile.missed(),
+        }
+        self.end_script(run);
     }
 
     /// Keeps count, and what the run has shown of its keys.
@@ -452,7 +464,13 @@ impl Actor {
     }
 
     /// A script goes on next turn, with what it holds.
-    pub(super) fn suspend(&mut self, it: Suspended) {
+    pub(super) fn suspend(&mut self, mut it: Suspended) {
+        // What was done before it does not wait for its end.
+        for engine in it.grip.engines() {
+            if engine.journaling {
+                self.send_chunk(engine.effects.take_before_unit());
+            }
+        }
         self.scripting.suspended = Some(Box::new(it));
         self.turn_worked = true;
     }
@@ -463,13 +481,15 @@ impl Actor {
         self.turn_worked = true;
         if self.sessions.get(it.key).is_none_or(|s| s.id != it.client) {
             // The client has gone. The script runs to its end all the same, as in Redis.
-            it.key = self.stand_in(it.program.db);
+            it.key = self.stand_in(it.progress.run.session_db);
             it.client = self.sessions[it.key].id;
             it.program.is_orphan = true;
         }
         let Suspended { mut grip, hold, unit, key, client, program, progress, mut out } = *it;
         let engines = &mut grip.engines();
+        let present = std::mem::replace(&mut self.now, progress.now);
         let ran = self.run_program(key, &program, unit, hold.as_deref(), engines, &mut out, Some(progress));
+        self.now = present;
         if let Ran::Paused(progress) = ran {
             return self.suspend(Suspended { grip, hold, unit, key, client, program, progress, out });
         }
@@ -485,7 +505,7 @@ impl Actor {
         match ran {
             _ if program.is_shipped => self.dismiss(key),
             Ran::Done if program.is_orphan => self.dismiss(key),
-            Ran::Missed => self.hold_program(key, ShardSet::all(self.node.shards()), program),
+            Ran::Missed => self.begin_with_all(key, program),
             _ => self.answer_program(key, &program, &out),
         }
     }
@@ -512,7 +532,14 @@ impl Actor {
     /// parcel in hand when it ends.
     pub(super) fn run_shipped(&mut self, item: &Item, args: Args<'_>) -> Option<Vec<u8>> {
         let (id, mut out) = (item.command, Vec::new());
+        // What came before it has happened, even if it misses.
+        self.tell_news();
         let callee = match self.callee(id, args) {
+            // It was on its way when the one that is suspended here became known as slow.
+            _ if self.has_suspended() => Err(self.node.scripts.busy(None).unwrap_or(BUSY_SCRIPT).into()),
+            called => called,
+        };
+        let callee = match callee {
             Ok(callee) => callee,
             Err(line) => {
                 self.node.errors.count(&line);
@@ -558,7 +585,7 @@ impl Actor {
                 Ok(callee) => {
                     let program =
                         Program::of_one(&self.sessions[key], id, args, Some(callee)).placed_at(slot);
-                    return self.hold_program(key, ShardSet::all(self.node.shards()), program);
+                    return self.begin_with_all(key, program);
                 }
                 // SCRIPT FLUSH came in between.
                 Err(line) => {
@@ -583,7 +610,35 @@ impl Actor {
         let key = self.stand_in(item.db as usize);
         let mut program = Program::of_one(&self.sessions[key], item.command, args, Some(callee));
         program.is_orphan = true;
-        self.hold_program(key, ShardSet::all(self.node.shards()), program);
+        self.begin_with_all(key, program);
+    }
+
+    /// A script that missed begins again with all shards; not while a long one has some of them, for that
+    /// would stop the others, too.
+    pub(super) fn begin_with_all(&mut self, key: usize, program: Program) {
+        let busy = attention_is_on(&self.node, attention::BUSY);
+        match self.node.scripts.busy(None).filter(|_| busy) {
+            Some(line) => self.refuse_program(key, &program, line),
+            None => self.hold_program(key, ShardSet::all(self.node.shards()), program),
+        }
+    }
+
+    /// A program that may not run is answered with an error instead.
+    pub(super) fn refuse_program(&mut self, key: usize, program: &Program, line: &str) {
+        if program.is_orphan {
+            return self.dismiss(key);
+        }
+        let aborted = format!("EXECABORT Transaction discarded because of: {line}");
+        let line = if program.exec { &aborted } else { line };
+        self.tally().commands[program.commands[0].0 as usize].rejected.add(1);
+        self.node.errors.count(line.as_bytes());
+        self.tally().error_replies.add(1);
+        let mut out = Vec::new();
+        Reply::new(&mut out, program.proto).error(line);
+        match program.slot {
+            Some(_) => self.answer_program(key, program, &out),
+            None => self.answer(key, |to, _| to.extend_from_slice(&out)),
+        }
     }
 
     /// Whether a script is in the middle of its run on this thread.
@@ -592,13 +647,19 @@ impl Actor {
     }
 
     /// What a command hears that needs what a long script has.
-    pub(super) fn busy_line(&self, key: usize, id: CommandId, args: Args<'_>) -> Option<&'static str> {
-        let (node, scripts) = (&self.node, &self.node.scripts);
-        let spec = node.table.spec(id);
+    pub(super) fn busy_line(&mut self, key: usize, id: CommandId, args: Args<'_>) -> Option<&'static str> {
+        let node = Arc::clone(&self.node);
+        let (spec, scripts) = (node.table.spec(id), &node.scripts);
         // A transaction is for the time after; half of one is for none.
         let queued = self.sessions[key].is(state::MULTI);
-        if queued || matches!(spec.run, Run::Script) && self.has_suspended() {
+        let is_script = matches!(spec.run, Run::Script);
+        if queued || is_script && self.has_suspended() {
             return scripts.busy(None);
+        }
+        if is_script {
+            // What it calls may not be there: it will be told.
+            let callee = self.callee(id, args).ok()?;
+            return scripts.busy(Some(self.foretold(&callee, args).as_slice()));
         }
         match plan(spec, args, &node.placement) {
             Ok(Plan::One(shard)) => scripts.busy(Some(&[shard])),
@@ -613,10 +674,6 @@ impl Actor {
             self.show_line(key, args, inner.then_some("lua"));
         }
     }
-}
-
-fn attention_is_on(node: &Node, bit: u32) -> bool {
-    node.attention() & bit != 0
 }
 
 /// The shards of KEYS, and of those of ARGV that are keys.
@@ -689,26 +746,32 @@ impl Surroundings<'_, '_> {
                 return match node.session_run(id) {
                     // A message that has been sent cannot be taken back.
                     Some(SessionRun::Publish(_)) => node.registry.is_quiet(),
-                    run => !matches!(run, Some(SessionRun::Threads(..) | SessionRun::Merge(_))),
+                    Some(SessionRun::Threads(..) | SessionRun::Merge(_) | SessionRun::Libraries(_)) => false,
+                    run => run.is_none_or(|run| run.whole(args).is_none()),
                 };
             }
             _ => return false,
         }
         let elsewhere =
             matches!(spec.name, "move" | "copy") || spec.hidden_keys.is_some_and(|of| of(args).anywhere);
-        let (mut near, write, db) = (!elsewhere, spec.has(flag::WRITE), self.actor.sessions[self.key].db);
+        let writes = spec.has(flag::WRITE | flag::MAY_REPLICATE);
+        let (mut near, db, now) = (!elsewhere, self.run.db, self.actor.now);
         // Keys that cannot be told are refused by the handler.
         let _ = spec.each_key(args, |at, _| {
             let shard = node.placement.shard(args.at(at));
             let engine = self.engines.iter().find(|e| e.keyspace.shard == shard);
-            near &= match engine {
-                Some(engine) if write => {
-                    self.run.undo.save(&engine.keyspace, &node.placement, db, args.at(at)).is_ok()
-                }
-                held => held.is_some(),
+            let Some(engine) = engine else {
+                near = false;
+                return;
             };
+            let (undo, keyspace, name) = (&mut self.run.undo, &engine.keyspace, args.at(at));
+            let saved = match writes {
+                true => undo.save(keyspace, &node.placement, db, name),
+                false => undo.save_past(keyspace, &node.placement, db, name, now),
+            };
+            self.run.met_large |= saved.is_err();
         });
-        near
+        near && !self.run.met_large
     }
 
     /// Notes where the keys of a command came from.
@@ -751,26 +814,30 @@ impl Host for Surroundings<'_, '_> {
         if self.run.lesson.is_some() {
             self.note_keys(id, args);
         }
-        let write = node.table.spec(id).has(flag::WRITE);
+        if node.table.spec(id).has(flag::WRITE) {
+            if self.run.running.as_ref().is_some_and(|running| !running.writes()) {
+                // The next look at it ends it.
+                self.count_error(out, proto, "ERR Script killed by user.");
+                return Called::Replied;
+            }
+            self.run.wrote = true;
+        }
+        let silenced = (!self.run.journaled).then(|| self.silence(id, args));
         let actor = &mut *self.actor;
-        actor.sessions[self.key].proto = proto;
+        let session_db = std::mem::replace(&mut actor.sessions[self.key].db, self.run.db);
         actor.feed_line(self.key, args, true);
         // `refusal` has looked at it.
         let over_limit = std::mem::take(&mut actor.over_limit);
-        let silenced = (!self.run.journaled).then(|| self.engines[0].effects.savepoint());
-        actor.run_in_program(self.key, Within::Script, id, args, self.engines, out);
+        // Lua's own time is no command's.
+        actor.last_tick = (actor.ticks)();
+        actor.run_in_program(node, self.key, Within::Script(proto), id, args, self.engines, out);
         if let Some(savepoint) = silenced {
             self.engines[0].effects.rollback(savepoint);
         }
         actor.over_limit = over_limit;
+        self.run.db = std::mem::replace(&mut actor.sessions[self.key].db, session_db);
         if node.table.spec(id).has(flag::READONLY) && !node.table.spec(id).has(flag::PUBSUB) {
             self.remember_keys();
-        }
-        if write && !self.run.wrote {
-            self.run.wrote = true;
-            if let Some(running) = &self.run.running {
-                running.wrote.store(true, Release);
-            }
         }
         Called::Replied
     }
@@ -790,7 +857,7 @@ impl Host for Surroundings<'_, '_> {
 
     fn tick(&mut self) -> Tick {
         if let Some(running) = &self.run.running {
-            if running.killed.load(Acquire) {
+            if running.is_killed() {
                 let by = match running.function {
                     Some(_) => "Script killed by user with FUNCTION KILL.",
                     None => "Script killed by user with SCRIPT KILL.",
@@ -803,6 +870,10 @@ impl Host for Surroundings<'_, '_> {
         let threshold = self.actor.settings.busy_reply_threshold;
         let ticks = (self.actor.ticks)().wrapping_sub(self.run.started);
         let millis = (ticks as f64 / self.node.facts.ticks_per_micro / 1000.0) as i64;
+        if millis > 0 && !self.run.is_prolonged {
+            self.run.is_prolonged = true;
+            self.engines.iter().for_each(|e| self.node.cells[e.keyspace.shard as usize].prolong());
+        }
         if threshold <= 0 || millis < threshold {
             return Tick::Go;
         }
@@ -811,17 +882,15 @@ impl Host for Surroundings<'_, '_> {
             if self.run.callee.function.is_some() { "FUNCTION KILL" } else { "SCRIPT KILL" },
             self.name(),
         );
-        let running = Arc::new(Running {
-            function: self.run.callee.function.as_ref().map(|name| name.to_vec()),
-            command: self.args.iter().map(<[u8]>::to_vec).collect(),
-            started: self.actor.now_micros / 1000,
-            shards: self.engines.iter().map(|e| e.keyspace.shard).collect(),
-            wrote: AtomicBool::new(self.run.wrote),
-            killed: AtomicBool::new(false),
-        });
-        self.node.scripts.begins(Arc::clone(&running));
+        let running = Arc::new(Running::new(
+            self.run.callee.function.as_ref().map(|name| name.to_vec()),
+            self.args.iter().map(<[u8]>::to_vec).collect(),
+            self.actor.now_micros / 1000,
+            self.engines.iter().map(|e| e.keyspace.shard).collect(),
+            self.run.wrote,
+        ));
+        self.node.scripts.begins(Arc::clone(&running), || self.node.attend(attention::BUSY, true));
         self.run.running = Some(running);
-        self.node.attend(attention::BUSY, true);
         // What waits behind it elsewhere hears of it.
         self.node.wake_all();
         Tick::Pause
@@ -829,6 +898,21 @@ impl Host for Surroundings<'_, '_> {
 }
 
 impl Surroundings<'_, '_> {
+    /// Before a command whose effects the journal shall not have: where they begin. The ends of keys past their
+    /// time are not among them; the journal must always know of those.
+    fn silence(&mut self, id: CommandId, args: Args<'_>) -> Savepoint {
+        let (node, db, now) = (self.node, self.run.db, self.actor.now);
+        if let Some((lead, rest)) = self.engines.split_first_mut() {
+            let Engine { keyspace, effects, journaling } = &mut **lead;
+            let mut held: Vec<&mut Keyspace> = vec![keyspace];
+            held.extend(rest.iter_mut().map(|e| &mut e.keyspace));
+            let effects = journaling.then_some(effects);
+            let mut keys = Keys::new(Reach::Held(held), db, now, &node.placement, effects);
+            let _ = node.table.spec(id).each_key(args, |at, _| _ = keys.exists(args.at(at)));
+        }
+        self.engines[0].effects.savepoint()
+    }
+
     /// CLIENT TRACKING: a script that has read anything has read its declared keys, as Redis has it.
     fn remember_keys(&mut self) {
         let view = self.actor.sessions[self.key].view();

@@ -8,7 +8,8 @@
 //! - every MULTI reader sees the bank's sum unchanged, and the ring stays a ring;
 //! - a pipeline's later write is never seen without its earlier one;
 //! - the merged journal, replayed, gives the same keys; and a unit is in it whole;
-//! - every parcel comes home, no keyspace stays lent, nobody sleeps while work waits for him.
+//! - every parcel comes home, no keyspace stays lent, nobody sleeps while work waits for him;
+//! - all that is so when scripts take long, are put aside, killed, and lose their clients, and others read BUSY.
 //!
 //! Longer: `RINGDOVE_SIM_SEEDS=2000 cargo test --release --lib actor::sim`; one seed again:
 //! `RINGDOVE_SIM_SEED=17 cargo test --lib actor::sim`.
@@ -31,7 +32,7 @@ use crate::config::Settings;
 use crate::journal::{Merger, Replay, Sink};
 use crate::keyspace::{Keyspace, Placement};
 use crate::resp::Args;
-use crate::session::{Control, Facts, Fate, Node, Peer};
+use crate::session::{Control, Facts, Fate, Node, Peer, attention};
 use crate::shard::Engine;
 use crate::structure::{Collection, List, Object};
 use std::collections::{BTreeMap, VecDeque};
@@ -59,6 +60,18 @@ impl Choice {
     }
 }
 
+thread_local! {
+    /// Microseconds; none while no time passes.
+    static TICKS: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
+}
+
+fn ticks() -> u64 {
+    TICKS.with(|ticks| {
+        ticks.set(ticks.get().map(|now| now + 150));
+        ticks.get().unwrap_or(0)
+    })
+}
+
 /// One shard and whether its thread would be asleep.
 struct Shard {
     actor: Actor,
@@ -83,6 +96,10 @@ struct World {
     slow_network: bool,
     /// Now and then it is looked at what a kill would leave.
     crashes: bool,
+    /// Scripts take long.
+    slow_scripts: bool,
+    /// Turns at whose ends a script was put aside.
+    suspended_seen: u64,
     /// Sends under way: shard, connection, bytes.
     flying: Vec<(usize, usize, Vec<u8>)>,
 }
@@ -117,7 +134,7 @@ impl World {
         let parts = owners.into_iter().zip(Lanes::all(shards)).zip(0..shards);
         let shards: Vec<Shard> = parts
             .map(|((owner, lanes), shard)| Shard {
-                actor: Actor::new(node.clone(), shard, owner, lanes, choice.next(), || 0),
+                actor: Actor::new(node.clone(), shard, owner, lanes, choice.next(), ticks),
                 asleep: false,
             })
             .collect();
@@ -136,8 +153,20 @@ impl World {
             told: vec![0; CLIENTS.max(blocking::CLIENTS)],
             slow_network: false,
             crashes: true,
+            slow_scripts: false,
+            suspended_seen: 0,
             flying: Vec::new(),
         }
+    }
+
+    /// From now on some time passes between any two looks at the clock, and scripts are slow after few.
+    fn slow_down_scripts(&mut self) {
+        self.slow_scripts = true;
+        TICKS.with(|ticks| ticks.set(Some(0)));
+        let slow =
+            |settings: &Settings| Ok::<_, ()>(Settings { busy_reply_threshold: 2, ..settings.clone() });
+        self.node.change_settings(slow).expect("nothing there can fail");
+        (0..self.shards.len()).for_each(|shard| self.node.wakes[shard].wake());
     }
 
     fn connect(&mut self) -> Client {
@@ -217,6 +246,7 @@ impl World {
             }
         }
         let worked = self.shards[shard].actor.end_turn();
+        self.suspended_seen += self.shards[shard].actor.has_suspended() as u64;
         for key in self.shards[shard].actor.take_closing() {
             if let Some(client) = clients.iter_mut().find(|c| c.open && c.shard == shard && c.key == key) {
                 self.close(client);
@@ -356,10 +386,14 @@ impl World {
             }
             clients.iter_mut().for_each(Client::read);
             let quiet = clients.iter().all(|c| !c.open || c.sending.is_empty() && c.got >= c.expected);
-            if quiet
-                && self.shards.iter().all(|s| s.actor.lanes.in_flight.iter().all(|n| *n == 0))
-                && round > 20
-            {
+            // The work of clients that have gone comes to its end, too.
+            let idle = |s: &Shard| {
+                s.actor.lanes.in_flight.iter().all(|n| *n == 0)
+                    && s.actor.holds.is_empty()
+                    && !s.actor.has_suspended()
+                    && !s.actor.lent
+            };
+            if quiet && self.shards.iter().all(idle) && round > 20 {
                 while !self.arrived.is_empty() || !self.mail.is_empty() {
                     self.disk();
                 }
@@ -543,10 +577,15 @@ const ACCOUNTS: usize = 8;
 const START: i64 = 100;
 
 /// A random action of a random client. Returns what its replies must satisfy, if anything.
-fn act(choice: &mut Choice, client: &mut Client, id: usize, serial: &mut u64) {
+fn act(choice: &mut Choice, client: &mut Client, id: usize, serial: &mut u64, slow_scripts: bool) {
     let account = |n: usize| format!("account:{n}");
     *serial += 1;
-    match choice.below(12) {
+    let mut work = || match slow_scripts && choice.one_in(2) {
+        true => format!("for n = 1, {} do end\n", choice.below(20) * 1000),
+        false => String::new(),
+    };
+    let (before, between) = (work(), work());
+    match choice.below(if slow_scripts { 14 } else { 12 }) {
         // A transfer, over whatever shards the accounts live on.
         0 | 1 => {
             let (a, b) = (choice.below(ACCOUNTS), choice.below(ACCOUNTS));
@@ -561,8 +600,8 @@ fn act(choice: &mut Choice, client: &mut Client, id: usize, serial: &mut u64) {
         10 | 11 => {
             let (a, b) = (choice.below(ACCOUNTS), choice.below(ACCOUNTS));
             let body = format!(
-                "-- {}\nlocal to = 'account:' .. ARGV[2]\nif ARGV[3] == 'truth' then to = KEYS[2] end\n\
-                 redis.call('DECRBY', KEYS[1], ARGV[1])\nredis.call('INCRBY', to, ARGV[1])\n\
+                "-- {}\n{before}local to = 'account:' .. ARGV[2]\nif ARGV[3] == 'truth' then to = KEYS[2] end\n\
+                 redis.call('DECRBY', KEYS[1], ARGV[1])\n{between}redis.call('INCRBY', to, ARGV[1])\n\
                  local sum = 0\nif ARGV[3] == 'sum' then for n = 0, {} do\n\
                  sum = sum + redis.call('GET', 'account:' .. n) end end\nreturn 'sum' .. sum",
                 choice.below(6),
@@ -572,6 +611,14 @@ fn act(choice: &mut Choice, client: &mut Client, id: usize, serial: &mut u64) {
             let (from, to, amount) = (account(a), account(b), choice.below(50).to_string());
             let declared = if manner == "truth" { &to } else { &from };
             client.send(&["EVAL", &body, "2", &from, declared, &amount, &b.to_string(), manner]);
+        }
+        12 => client.send(&["SCRIPT", "KILL"]),
+        // In a transaction, too.
+        13 => {
+            client.send(&["MULTI"]);
+            client.send(&["INCR", &format!("own:{id}")]);
+            client.send(&["EVAL", &format!("{before}return redis.call('GET', KEYS[1])"), "1", &account(0)]);
+            client.send(&["EXEC"]);
         }
         // A reader of the whole bank, three ways.
         2 => {
@@ -636,9 +683,15 @@ fn act(choice: &mut Choice, client: &mut Client, id: usize, serial: &mut u64) {
     }
 }
 
-fn check_replies(client: &Client) {
+fn check_replies(client: &Client, slow_scripts: bool) {
+    let of_slow_scripts = |reply: &str| {
+        let said = ["BUSY ", "Script killed by user", "NOTBUSY", "UNKILLABLE", "EXECABORT"];
+        slow_scripts && said.iter().any(|text| reply.contains(text))
+    };
     for reply in client.replies() {
-        assert!(!reply.starts_with('-') || reply.starts_with("-ERR no such key"), "{reply}");
+        let fine =
+            !reply.starts_with('-') || reply.starts_with("-ERR no such key") || of_slow_scripts(&reply);
+        assert!(fine, "{reply}");
         if reply.starts_with(&format!("*{ACCOUNTS}\r\n")) {
             assert_eq!(numbers(&reply).iter().sum::<i64>(), START * ACCOUNTS as i64, "a torn bank: {reply}");
         }
@@ -663,7 +716,12 @@ fn check_signs(client: &Client, sent: &[(usize, bool)]) {
 }
 
 fn run(seed: u64, shards: ShardId, journaling: bool) -> World {
-    let mut world = World::new(seed, shards, journaling);
+    run_in(World::new(seed, shards, journaling), |_| {})
+}
+
+/// `begin` is called when the accounts are there.
+fn run_in(mut world: World, begin: impl FnOnce(&mut World)) -> World {
+    let journaling = world.node.journal.is_on();
     let mut clients: Vec<Client> = (0..CLIENTS).map(|_| world.connect()).collect();
     for n in 0..ACCOUNTS {
         clients[0].send(&["SET", &format!("account:{n}"), &START.to_string()]);
@@ -675,15 +733,18 @@ fn run(seed: u64, shards: ShardId, journaling: bool) -> World {
         clients[0].send(&["SET", &format!("wanderer:{n}"), &n.to_string()]);
     }
     world.settle(&mut clients);
+    begin(&mut world);
+    let slow_scripts = world.slow_scripts;
     let mut serial = 0;
     let mut signs: Vec<Vec<(usize, bool)>> = vec![Vec::new(); clients.len()];
     for _ in 0..120 {
         let who = world.choice.below(clients.len());
         let before = clients[who].expected;
         let mut choice = world.choice.clone();
-        act(&mut choice, &mut clients[who], who, &mut serial);
+        act(&mut choice, &mut clients[who], who, &mut serial, slow_scripts);
         world.choice = choice;
-        if clients[who].expected - before == 12 {
+        // Of a pair one may be refused while a script takes long.
+        if clients[who].expected - before == 12 && !slow_scripts {
             signs[who].extend((before..clients[who].expected).step_by(2).map(|at| (at, true)));
         }
         for _ in 0..world.choice.below(6) {
@@ -691,7 +752,7 @@ fn run(seed: u64, shards: ShardId, journaling: bool) -> World {
         }
         if world.choice.one_in(25) {
             // A client leaves in the middle of whatever it was doing; another comes.
-            check_replies(&clients[who]);
+            check_replies(&clients[who], slow_scripts);
             check_signs(&clients[who], &signs[who]);
             let mut gone = std::mem::replace(&mut clients[who], world.connect());
             world.close(&mut gone);
@@ -701,7 +762,7 @@ fn run(seed: u64, shards: ShardId, journaling: bool) -> World {
     world.settle(&mut clients);
     for (client, signs) in clients.iter().zip(&signs) {
         assert_eq!(client.got, client.expected, "every command is answered");
-        check_replies(client);
+        check_replies(client, slow_scripts);
         check_signs(client, signs);
     }
     let state = world.state();
@@ -756,6 +817,29 @@ fn shards_keep_every_promise_in_every_order_of_turns() {
     if seeds().len() >= 20 {
         // A simulation that never does the hard things proves nothing.
         assert!(turns > 10_000 && forwarded > 1_000 && borrowed > 100 && holds > 100);
+    }
+}
+
+#[test]
+fn long_scripts_break_no_promise_either() {
+    let (mut busy, mut slow) = (0, 0);
+    each_seed(
+        |seed, shards| {
+            let world = run_in(World::new(seed, shards, seed % 2 == 1), World::slow_down_scripts);
+            TICKS.with(|ticks| ticks.set(None));
+            assert!(world.node.scripts.busy(None).is_none(), "no script is taken for running");
+            assert_eq!(world.node.attention() & attention::BUSY, 0);
+            world
+        },
+        |world| {
+            let errors = world.node.errors.snapshot();
+            busy += errors.iter().find(|(code, _)| code == "BUSY").map_or(0, |(_, n)| *n);
+            slow += world.suspended_seen;
+        },
+    );
+    println!("{slow} turns with a script put aside, {busy} times BUSY");
+    if seeds().len() >= 20 {
+        assert!(slow > 100 && busy > 100);
     }
 }
 

@@ -8,13 +8,16 @@ use super::publish::Answer;
 use super::script::{Scripted, Suspended};
 use super::{Actor, env};
 use crate::base::{ShardId, planted};
+use crate::bridge::Borrowed;
 use crate::command::{ClientView, CommandId, Merge, Run, acl, flag};
 use crate::keyspace::{Keys, Keyspace, Reach, Ready, Waiter};
 use crate::resp::{Args, ArgsBuf, Reply};
 use crate::router::{self, Gather, Pieces, Plan, ShardSet};
 use crate::session::commands::SessionRun;
-use crate::session::{Multi, Node, Session, state};
-use crate::shard::{Engine, Env, Head, Hold, Job, Kind, ReplyTo, Server, run_every, run_held, run_job};
+use crate::session::{BUSY_SCRIPT, Multi, Node, Session, state};
+use crate::shard::{
+    Engine, Env, Head, Hold, Job, Kind, ReplyTo, Server, begin_units, end_units, run_every, run_held, run_job,
+};
 use std::sync::Arc;
 
 /// A transaction of one of this shard's connections that waits for its keyspaces.
@@ -271,7 +274,7 @@ impl Actor {
         drop(mine);
         self.owner.run();
         match ran {
-            Ran::Missed => self.hold_program(key, ShardSet::all(node.shards()), program),
+            Ran::Missed => self.begin_with_all(key, program),
             _ => self.answer(key, |to, _| to.extend_from_slice(&out)),
         }
     }
@@ -524,9 +527,14 @@ impl Actor {
         for mut engine in grip.borrowed {
             // Before the keyspace goes back: its owner's next chunk must come after this one.
             self.send_chunk(engine.effects_to_send());
+            let (shard, prolonged) = (engine.keyspace.shard, Borrowed::is_prolonged(&engine));
+            drop(engine);
+            if prolonged {
+                self.returned(&[shard]);
+            }
         }
         if let Some(Unfinished::Missed(program)) = unfinished {
-            self.hold_program(key, ShardSet::all(node.shards()), program);
+            self.begin_with_all(key, program);
         }
         None
     }
@@ -616,7 +624,25 @@ impl Actor {
         drop(grip);
         self.returned(&hold.shards);
         if let Some(Unfinished::Missed(program)) = unfinished {
-            self.hold_program(key, ShardSet::all(node.shards()), program);
+            self.begin_with_all(key, program);
+        }
+    }
+
+    /// All keyspaces of a transaction have been lent, but it needs this thread's Lua, which is in the middle of a
+    /// script that takes long: its client hears so, and the keyspaces go back.
+    pub(super) fn refuse_hold(&mut self, open: OpenHold) {
+        let OpenHold { hold, key, client, what } = open;
+        let Held::Program(program) = what else { unreachable!("who waits for keys runs no script") };
+        let node = Arc::clone(&self.node);
+        for j in &hold.shards {
+            let mut lent = node.cells[*j as usize].claim().expect("lent to this transaction");
+            if let Some(watcher) = program.watcher {
+                lent.keyspace.watch.unwatch(watcher);
+            }
+        }
+        self.returned(&hold.shards);
+        if self.sessions.get(key).is_some_and(|s| s.id == client) {
+            self.refuse_program(key, &program, node.scripts.busy(None).unwrap_or(BUSY_SCRIPT));
         }
     }
 
@@ -675,15 +701,14 @@ impl Actor {
         }
         waiter.moved();
         self.tally().waits_ended.add(1);
-        let parts = engines.len() as u16;
-        engines.iter_mut().for_each(|e| e.begin_unit(unit, parts));
+        begin_units(engines, unit);
         let view = ClientView { no_touch: asker.no_touch, tracker: asker.tracker, ..ClientView::default() };
         self.last_tick = (self.ticks)();
         let (db, now, proto, random) = (asker.db as usize, self.now, asker.proto, self.random());
         let job = Job { command: asker.command, db, now, proto, view, random };
         let env = Env { over_limit: false, ..env!(self) };
         run_over(env, engines, job, waiter.wait.line(0).as_args(), out);
-        engines.iter_mut().for_each(|e| e.end_unit());
+        end_units(engines);
         // This also lets those come who stand behind it.
         engines.iter_mut().for_each(|e| e.keyspace.blocked.forget(waiter));
         self.serve_held(engines);
@@ -721,7 +746,7 @@ impl Actor {
     ) -> Ran {
         let node = Arc::clone(&self.node);
         let (mut number, mut asked, mut script) = match progress {
-            Some(Progress { number, asked, run }) => (number, asked, Some(run)),
+            Some(Progress { number, asked, run, .. }) => (number, asked, Some(run)),
             None => {
                 if !self.begin_program(program, unit, engines, out) {
                     return Ran::Done;
@@ -739,20 +764,22 @@ impl Actor {
             } else if matches!(node.table.spec(*id).run, Run::Script) {
                 match self.run_script(key, program, number, engines, out, script.take()) {
                     Scripted::Done => {}
-                    Scripted::Paused(run) => return Ran::Paused(Progress { number, asked, run }),
+                    Scripted::Paused(run) => {
+                        return Ran::Paused(Progress { number, asked, run, now: self.now });
+                    }
                     Scripted::Missed => {
-                        engines.iter_mut().for_each(|e| e.end_unit());
+                        end_units(engines);
                         self.serve_held(engines);
                         return Ran::Missed;
                     }
                 }
             } else {
                 let within = if program.exec { Within::Exec } else { Within::Alone };
-                self.run_in_program(key, within, *id, args.as_args(), engines, out);
+                self.run_in_program(&node, key, within, *id, args.as_args(), engines, out);
             }
             number += 1;
         }
-        engines.iter_mut().for_each(|e| e.end_unit());
+        end_units(engines);
         let wanted = engines.first_mut().and_then(|lead| lead.keyspace.blocked.take_wanted());
         let waiter = wanted.map(|wait| {
             let id = program.commands[0].0;
@@ -791,11 +818,7 @@ impl Actor {
                 return false;
             }
         }
-        let write = program.commands.iter().any(|(id, _)| node.table.spec(*id).has(WRITES));
-        let parts = if write { engines.len() as u16 } else { 1 };
-        let parts = if planted!(ReturnedUnjournaled) { 1 } else { parts };
-        self.unit_parts = parts;
-        engines.iter_mut().for_each(|e| e.begin_unit(unit, parts));
+        begin_units(engines, unit);
         if program.exec {
             Reply::new(out, program.proto).array(program.commands.len());
         }
@@ -811,8 +834,10 @@ impl Actor {
     }
 
     /// Runs one command of a program, or of a script in it.
+    #[allow(clippy::too_many_arguments)]
     pub(super) fn run_in_program(
         &mut self,
+        node: &Node,
         key: usize,
         within: Within,
         id: CommandId,
@@ -820,18 +845,22 @@ impl Actor {
         engines: &mut [&mut Engine],
         out: &mut Vec<u8>,
     ) {
-        let node = Arc::clone(&self.node);
         // Keys are served in the order in which they become ready, wherever they live.
         self.stamp += 1;
         let stamp = self.stamp;
         engines.iter_mut().for_each(|e| e.keyspace.blocked.set_stamp(stamp));
         let spec = node.table.spec(id);
-        let session = &self.sessions[key];
+        let in_script = matches!(within, Within::Script(_));
+        let session = &mut self.sessions[key];
         let mut view = session.view();
         view.in_transaction = within != Within::Alone;
-        view.in_script = within == Within::Script;
+        view.in_script = in_script;
         // A client that tracks is told of its script's declared keys (`script`).
-        view.remembers &= within != Within::Script;
+        view.remembers &= !in_script;
+        let own_proto = session.proto;
+        if let Within::Script(proto) = within {
+            session.proto = proto;
+        }
         let (db, proto) = (session.db, session.proto);
         let job = Job { command: id, db, now: self.now, proto, view, random: self.random() };
         let mut ok = true;
@@ -843,14 +872,13 @@ impl Actor {
                 }
                 Some(run) if run.whole(args).is_some() => {
                     // What was done before is a unit of its own: the journal may begin or end here.
-                    engines.iter_mut().for_each(|e| e.end_unit());
+                    end_units(engines);
                     if let Some(handler) = run.whole(args) {
                         let (then, done) = self.call(key, id, out, |caller| handler(caller, args, engines));
                         ok = done;
                         self.after(key, then);
                     }
-                    let (unit, parts) = (node.next_unit(), self.unit_parts);
-                    engines.iter_mut().for_each(|e| e.begin_unit(unit, parts));
+                    begin_units(engines, node.next_unit());
                 }
                 Some(SessionRun::Home(_) | SessionRun::Whole(..)) => {
                     let (then, done) = self.run_home(key, id, args, out);
@@ -863,6 +891,8 @@ impl Actor {
                         self.take_news(engine);
                     }
                     self.note_depends(engines);
+                    // The script's own client may be among the receivers.
+                    self.sessions[key].proto = own_proto;
                     let receivers = self.publish_now(subject, args);
                     Reply::new(out, proto).integer(receivers as i64);
                 }
@@ -917,6 +947,9 @@ impl Actor {
                 }
             }
         }
+        if in_script {
+            self.sessions[key].proto = own_proto;
+        }
         if engines.first().is_some_and(|lead| lead.keyspace.blocked.wants()) {
             self.book(id, ok);
         } else {
@@ -936,9 +969,6 @@ fn run_over(env: Env<'_>, engines: &mut [&mut Engine], job: Job, args: Args<'_>,
     held.extend(rest.iter_mut().map(|e| &mut e.keyspace));
     run_held(env, held, journaling.then_some(effects), job, args, out)
 }
-
-/// A program with one of these is a unit in the journal.
-const WRITES: u32 = flag::WRITE | flag::MAY_REPLICATE;
 
 /// Commands that may bring what somebody waits for.
 const FEEDING: u32 = acl::LIST | acl::SORTEDSET | acl::STREAM | acl::GEO | acl::KEYSPACE;

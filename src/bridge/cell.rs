@@ -10,11 +10,12 @@
 //!     +------------- LENT -----------------> CLAIMED ----------> RETURNED
 //!     ^   (RUNNING)                             ^                   |
 //!     |                BORROWED ----------------+                   |
-//!     |                           keep                              |
+//!     |                       prolong, keep                         |
 //!     +------------------------ try_run ---------------------------+
 //! ```
 //!
-//! A borrower that needs the value for longer than a moment `keep`s it: to the owner it is then lent.
+//! A borrower that needs the value for longer than a moment says so (`prolong`), and `keep`s what it needs for longer
+//! than a turn: to the owner it is then lent.
 //!
 //! Every transition out of RUNNING is made by the one `Owner`; every transition into a state in which
 //! somebody may touch the value is an acquiring compare-and-swap, every way out a releasing store.
@@ -79,6 +80,13 @@ impl<T> Cell<T> {
         Some(Borrowed(&self.0))
     }
 
+    /// Whoever holds the value says that this takes longer than a moment: an owner from whom it was borrowed
+    /// does not wait for it, but finds it lent.
+    pub fn prolong(&self) {
+        // Nobody leaves BORROWED but the borrower. Relaxed: who holds the value does not change.
+        let _ = self.0.state.compare_exchange(BORROWED, CLAIMED, Relaxed, Relaxed);
+    }
+
     /// Takes what the owner lent. None unless it is lent and nobody has claimed it.
     pub fn claim(&self) -> Option<Lent<'_, T>> {
         self.0.state.compare_exchange(LENT, CLAIMED, Acquire, Relaxed).ok()?;
@@ -117,7 +125,7 @@ impl<T> Owner<T> {
 
     /// Back to RUNNING from PARKED, waiting for a borrower to finish. Borrowers hold it for the length
     /// of one batch; where cores are fewer than threads the borrower may need this one to get on. False
-    /// when a borrower has decided to keep it: it comes back as what was lent does.
+    /// when a borrower has said that it takes longer, or keeps it: it comes back as what was lent does.
     pub fn run(&mut self) -> bool {
         let mut spins = 0u32;
         while !self.try_run() {
@@ -159,20 +167,28 @@ impl<T> Inner<T> {
     }
 }
 
-/// A parked cell in somebody else's hands; parked again when dropped.
+/// A parked cell in somebody else's hands; parked again when dropped, or returned to an owner that was told not
+/// to wait for it.
 pub struct Borrowed<'a, T>(&'a Inner<T>);
+
+impl<T> Borrowed<'_, T> {
+    /// Whether its owner was told not to wait; then it must be woken when this has been dropped.
+    pub fn is_prolonged(guard: &Self) -> bool {
+        guard.0.state.load(Relaxed) == CLAIMED
+    }
+}
 
 /// A lent cell in its transaction's hands; returned when dropped.
 pub struct Lent<'a, T>(&'a Inner<T>);
 
 macro_rules! guard {
-    ($guard:ident, $to:ident) => {
-        guard!(@ $guard<'_, T>, $to);
+    ($guard:ident) => {
+        guard!(@ $guard<'_, T>);
     };
-    (owned $guard:ident, $to:ident) => {
-        guard!(@ $guard<T>, $to);
+    (owned $guard:ident) => {
+        guard!(@ $guard<T>);
     };
-    (@ $type:ty, $to:ident) => {
+    (@ $type:ty) => {
         impl<T> Deref for $type {
             type Target = T;
             fn deref(&self) -> &T {
@@ -188,19 +204,22 @@ macro_rules! guard {
         }
         impl<T> Drop for $type {
             fn drop(&mut self) {
-                self.0.state.store($to, Release);
+                // Only its holder changes the state of what is held. Borrowed is parked again; what its owner
+                // does not wait for is returned.
+                let borrowed = self.0.state.load(Relaxed) == BORROWED;
+                self.0.state.store(if borrowed { PARKED } else { RETURNED }, Release);
             }
         }
     };
 }
 
-guard!(Borrowed, PARKED);
-guard!(Lent, RETURNED);
+guard!(Borrowed);
+guard!(Lent);
 
 /// What `Lent` is, without the borrow of the cell: for a transaction that goes on over several turns.
 pub struct Kept<T>(Arc<Inner<T>>);
 
-guard!(owned Kept, RETURNED);
+guard!(owned Kept);
 
 impl<T> Cell<T> {
     /// Holds a claimed value on for as long as it takes.
@@ -214,8 +233,7 @@ impl<T> Cell<T> {
     pub fn keep_borrowed(&self, borrowed: Borrowed<'_, T>) -> Kept<T> {
         assert!(std::ptr::eq(borrowed.0, &*self.0), "a guard of another cell");
         std::mem::forget(borrowed);
-        // Nobody leaves BORROWED but the borrower. Relaxed: who holds the value has not changed.
-        self.0.state.store(CLAIMED, Relaxed);
+        self.prolong();
         Kept(self.0.clone())
     }
 }
@@ -238,6 +256,23 @@ mod tests {
         assert!(!owner.try_run() && *kept == 2);
         drop(kept);
         assert!(owner.try_run());
+    }
+
+    #[test]
+    fn an_owner_does_not_wait_for_a_borrower_who_said_that_it_takes_long() {
+        let (mut owner, cell) = Cell::new(1);
+        owner.park();
+        let mut borrowed = cell.try_borrow().unwrap();
+        assert!(!Borrowed::is_prolonged(&borrowed));
+        cell.prolong();
+        assert!(Borrowed::is_prolonged(&borrowed) && !owner.run() && cell.claim().is_none());
+        *borrowed = 2;
+        drop(borrowed);
+        assert!(cell.try_borrow().is_none() && owner.run());
+        assert_eq!(owner.get(), Some(&mut 2));
+        // Nobody holds it: nothing happens.
+        cell.prolong();
+        assert!(owner.is_running());
     }
 
     #[test]
@@ -287,6 +322,9 @@ mod tests {
                         if let Some(mut v) = cell.try_borrow() {
                             *v += 1;
                             mine += 1;
+                            if mine % 3 == 0 {
+                                cell.prolong();
+                            }
                         }
                         if let Some(mut v) = cell.claim() {
                             *v += 1;
@@ -338,6 +376,28 @@ mod loom_tests {
             expected += thread.join().unwrap();
             assert!(owner.try_run());
             assert_eq!(*owner.get().unwrap(), expected);
+        });
+    }
+
+    #[test]
+    fn an_owner_that_does_not_wait_gets_it_back_in_every_interleaving() {
+        loom::model(|| {
+            let (mut owner, cell) = Cell::new(0u32);
+            owner.park();
+            let thread = loom::thread::spawn(move || {
+                let Some(mut v) = cell.try_borrow() else { return 0 };
+                *v += 1;
+                cell.prolong();
+                *v += 1;
+                2
+            });
+            let ran = owner.try_run();
+            if ran {
+                *owner.get().unwrap() += 10;
+            }
+            let borrowed = thread.join().unwrap();
+            assert!(owner.try_run());
+            assert_eq!(*owner.get().unwrap(), borrowed + if ran { 10 } else { 0 });
         });
     }
 

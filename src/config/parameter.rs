@@ -100,8 +100,6 @@ pub enum Severity {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Status {
     Works,
-    /// Works as far as the text says.
-    Partial(&'static str),
     /// The directive parses, its feature is not built yet: only the default and the `harmless` values pass
     /// in silence.
     Later {
@@ -225,11 +223,6 @@ impl Parameter {
         self
     }
 
-    pub const fn partial(mut self, how_far: &'static str) -> Self {
-        self.status = Status::Partial(how_far);
-        self
-    }
-
     pub const fn later(mut self, feature: &'static str, severity: Severity) -> Self {
         self.status = Status::Later { feature, severity };
         self
@@ -291,7 +284,7 @@ impl Parameter {
     /// What there is to say if these settings were asked for: nothing where the feature works or the value
     /// asks for nothing.
     pub fn concern(&self, settings: &Settings) -> Option<Concern> {
-        if matches!(self.status, Status::Works | Status::Partial(_)) {
+        if self.status == Status::Works {
             return None;
         }
         let value = self.text(settings);
@@ -304,7 +297,7 @@ impl Parameter {
                 Some(Concern { severity, text: format!("{feature} not built yet") })
             }
             Status::NoEffect(why) => Some(Concern { severity: Severity::Warn, text: why.to_owned() }),
-            Status::Works | Status::Partial(_) => None,
+            Status::Works => None,
         }
     }
 

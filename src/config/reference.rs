@@ -75,7 +75,6 @@ fn describe(row: &Parameter) -> String {
     facts.extend(row.alias.map(|alias| format!("also `{alias}`")));
     let status = match row.status {
         Status::Works => String::new(),
-        Status::Partial(how_far) => format!(" **Partly built**: {how_far}."),
         Status::NoEffect(why) => format!(" **No effect**: {why}."),
         Status::Later { feature, severity } => {
             let what = match severity {

@@ -175,7 +175,6 @@ settings! {
         pub oom_score_adj_values: [i32; 3],
         pub shutdown_on_sigint: ShutdownFlags,
         pub shutdown_on_sigterm: ShutdownFlags,
-        pub pipeline_order: PipelineOrder,
         pub blocking_timeout_margin: BlockingTimeoutMargin,
         pub blocked_pop_doubt: BlockedPopDoubt,
         pub databases: u32,

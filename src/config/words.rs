@@ -57,10 +57,6 @@ words!(
 words!(ClusterEndpoint { "ip" => Ip, "hostname" => Hostname, "unknown-endpoint" => Unknown });
 words!(PropagationError { "ignore" => Ignore, "panic" => Panic, "panic-on-replicas" => PanicOnReplicas });
 words!(
-    /// What a pipeline promises to other clients. Only the order of Redis exists so far.
-    PipelineOrder { "strict" => Strict }
-);
-words!(
     /// Whose blocking commands are answered a little before their timeouts.
     BlockingTimeoutMargin { "no" => No, "auto" => Auto }
 );

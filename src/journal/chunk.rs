@@ -55,7 +55,7 @@ pub struct ChunkWriter {
     args_due: usize,
 }
 
-/// A place in the current chunk to go back to when a script is undone.
+/// A place in the current chunk to go back to.
 #[derive(Clone, Copy, Debug)]
 pub struct Savepoint {
     bytes: usize,
@@ -154,6 +154,48 @@ impl ChunkWriter {
         if mark.parts > 1 || mark.effects > 1 {
             self.chunk.marks.push(mark);
         }
+    }
+
+    /// Effects in the open unit so far.
+    pub fn effects_in_unit(&self) -> u32 {
+        self.open.map_or(0, |unit| unit.effects)
+    }
+
+    /// The open unit turns out to be one of so many shards. Each of them must hear of it.
+    pub fn widen_unit(&mut self, parts: u16) {
+        if let Some(unit) = &mut self.open {
+            unit.parts = parts;
+        }
+    }
+
+    /// Forgets what the open unit has written; it stays open.
+    pub fn forget_unit(&mut self) {
+        let Some(unit) = &mut self.open else { return };
+        unit.effects = 0;
+        self.chunk.bytes.truncate(unit.at);
+        self.chunk.dbs.retain(|run| run.at < unit.at);
+        self.depth = 1;
+        self.args_due = 0;
+    }
+
+    /// Hands over what lies before the open unit, which may stay open for many turns.
+    pub fn take_before_unit(&mut self) -> Option<Chunk> {
+        let Some(unit) = &mut self.open else { return self.take() };
+        if unit.at == 0 && self.chunk.marks.is_empty() {
+            return None;
+        }
+        let Chunk { shard, seq, bytes, dbs, .. } = &mut self.chunk;
+        let at = std::mem::replace(&mut unit.at, 0);
+        let mut next = Chunk { shard: *shard, seq: *seq + 1, bytes: bytes.split_off(at), ..Chunk::default() };
+        let later = dbs.split_off(dbs.partition_point(|run| run.at < at));
+        next.dbs.extend(later.into_iter().map(|run| DbRun { at: run.at - at, ..run }));
+        if !next.bytes.is_empty()
+            && next.dbs.first().is_none_or(|run| run.at > 0)
+            && let Some(last) = dbs.last()
+        {
+            next.dbs.insert(0, DbRun { at: 0, db: last.db });
+        }
+        Some(std::mem::replace(&mut self.chunk, next))
     }
 
     /// This shard takes part in `unit` and has no effect of its own.

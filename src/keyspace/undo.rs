@@ -5,19 +5,29 @@
 //! everything before it changes it, so that there is nothing to take back.
 
 use super::{Keyspace, Placement};
+use crate::base::Millis;
 use crate::structure::{Entry, Object};
+use std::collections::BTreeSet;
 
 /// A value of more elements or bytes than this is not copied.
 const ELEMENTS_MAX: usize = 128;
 const BYTES_MAX: usize = 8 * 1024;
 
+/// Nor are more keys than this: a run of so many is not a short one.
+const KEYS_MAX: usize = 4096;
+
+/// So many keys are looked through one by one.
+const FEW: usize = 16;
+
 #[derive(Default)]
 pub struct Undo {
     /// Database, key, and what was there.
     saved: Vec<(usize, Box<[u8]>, Option<Entry>)>,
+    /// Which are saved, once they are many.
+    known: BTreeSet<(usize, Box<[u8]>)>,
 }
 
-/// The value is too large to be copied.
+/// The value is too large to be copied, or they are too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge;
 
@@ -34,19 +44,48 @@ impl Undo {
         db: usize,
         key: &[u8],
     ) -> Result<(), TooLarge> {
-        if self.saved.iter().any(|(d, k, _)| *d == db && **k == *key) {
+        if self.has(db, key) {
             return Ok(());
         }
         let entry = keyspace.dbs[db].find(placement.hash(key), key);
-        if entry.is_some_and(is_large) {
+        if entry.is_some_and(is_large) || self.saved.len() == KEYS_MAX {
             return Err(TooLarge);
         }
         self.saved.push((db, key.into(), entry.map(|entry| entry.clone_with_key(key))));
+        match self.saved.len() {
+            ..=FEW => {}
+            n if n == FEW + 1 => self.known.extend(self.saved.iter().map(|(db, key, _)| (*db, key.clone()))),
+            _ => _ = self.known.insert((db, key.into())),
+        }
         Ok(())
+    }
+
+    /// The same for a key that is only read: it is removed if it is past its time.
+    pub fn save_past(
+        &mut self,
+        keyspace: &Keyspace,
+        placement: &Placement,
+        db: usize,
+        key: &[u8],
+        now: Millis,
+    ) -> Result<(), TooLarge> {
+        let entry = keyspace.dbs[db].find(placement.hash(key), key);
+        match entry.and_then(Entry::expire_at) {
+            Some(at) if at <= now => self.save(keyspace, placement, db, key),
+            _ => Ok(()),
+        }
+    }
+
+    fn has(&self, db: usize, key: &[u8]) -> bool {
+        match self.saved.len() {
+            ..=FEW => self.saved.iter().any(|(d, k, _)| *d == db && **k == *key),
+            _ => self.known.contains(&(db, key.into())),
+        }
     }
 
     /// Puts everything back. `held` are the keyspaces that were saved from.
     pub fn restore(&mut self, placement: &Placement, held: &mut [&mut Keyspace]) {
+        self.known.clear();
         for (db, key, was) in self.saved.drain(..).rev() {
             let (shard, hash) = (placement.shard(&key), placement.hash(&key));
             let Some(keyspace) = held.iter_mut().find(|k| k.shard == shard) else { continue };
@@ -100,6 +139,37 @@ mod tests {
         assert_eq!(found(b"gone"), Some((Value::Bytes(b"2"), None)));
         assert_eq!(found(b"new"), None);
         assert_eq!((db.len(), db.expires()), (2, 1));
+    }
+
+    #[test]
+    fn many_keys_are_known_too_but_not_without_end() {
+        let placement = Placement::new(1, [1, 2, 3, 4]);
+        let mut keyspace = Keyspace::new(0, 1, &placement);
+        let mut undo = Undo::default();
+        let name = |n: usize| n.to_string().into_bytes();
+        for n in 0..KEYS_MAX {
+            undo.save(&keyspace, &placement, 0, &name(n)).unwrap();
+            keyspace.dbs[0].set(placement.hash(&name(n)), &name(n), NewValue::Bytes(b"x"), None, 0);
+            // Known now: what is there is not taken for what was.
+            undo.save(&keyspace, &placement, 0, &name(n / 2)).unwrap();
+        }
+        assert_eq!(undo.save(&keyspace, &placement, 0, b"one more"), Err(TooLarge));
+        undo.restore(&placement, &mut [&mut keyspace]);
+        assert_eq!(keyspace.dbs[0].len(), 0);
+    }
+
+    #[test]
+    fn what_is_past_its_time_is_kept_though_it_is_only_read() {
+        let placement = Placement::new(1, [1, 2, 3, 4]);
+        let mut keyspace = Keyspace::new(0, 1, &placement);
+        keyspace.dbs[0].set(placement.hash(b"k"), b"k", NewValue::Bytes(b"x"), Some(100), 0);
+        let mut undo = Undo::default();
+        undo.save_past(&keyspace, &placement, 0, b"k", 99).unwrap();
+        assert!(undo.is_empty());
+        undo.save_past(&keyspace, &placement, 0, b"k", 100).unwrap();
+        keyspace.dbs[0].remove(placement.hash(b"k"), b"k");
+        undo.restore(&placement, &mut [&mut keyspace]);
+        assert_eq!(keyspace.dbs[0].expires(), 1);
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! Scripts and functions as the whole process knows them: the cache that EVALSHA looks into, the
 //! libraries, what was learned about the keys each script touches, and the scripts that take long.
 //!
-//! A shard keeps what it has seen (`actor::script`) and asks here only for what it has not, or when
-//! `flushed` or `libraries_version` say that something has changed; so the locks are on no script's
-//! ordinary path.
+//! A shard keeps the scripts it has seen (`actor::script`) and asks here only for what it has not, or when
+//! `flushed` says that they are gone. A function is looked up here each time, under locks that are only read
+//! but for its first call and changes of libraries.
 
 use crate::base::{Millis, ShardId};
 use crate::command::intrinsic;
 use crate::script::{Libraries, Script};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::*};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 pub type Sha = [u8; 20];
@@ -43,7 +43,14 @@ pub struct Profile {
     /// Runs that were undone and begun again with all shards.
     pub repeated: AtomicU64,
     pub micros: AtomicU64,
+    /// Runs that were undone because they were about to change a value too large to be copied.
+    pub large: AtomicU64,
+    /// How many of the runs to come hold all shards at once for that.
+    at_once: AtomicU32,
 }
+
+/// After a value too large to be copied, so many runs hold all shards from their beginning.
+const AT_ONCE: u32 = 64;
 
 /// No run has been seen.
 const UNKNOWN: u8 = 0;
@@ -82,6 +89,18 @@ impl Profile {
         }
     }
 
+    /// A run was about to change a value too large to be copied: the next ones will probably, too.
+    pub fn met_large(&self) {
+        self.large.fetch_add(1, Relaxed);
+        self.at_once.store(AT_ONCE, Relaxed);
+    }
+
+    /// Whether the run that begins is better not tried on few shards. Counts it.
+    pub fn begins_with_all(&self) -> bool {
+        self.at_once.load(Relaxed) > 0
+            && self.at_once.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
+    }
+
     /// For people: how its keys are found out, and how often it ran in which form.
     fn figures(&self, native: u64) -> ScriptFigures {
         let count = |counter: &AtomicU64| counter.load(Relaxed).to_string();
@@ -93,6 +112,7 @@ impl Profile {
             ("several_shards", count(&self.some)),
             ("all_shards", count(&self.all)),
             ("repeated", count(&self.repeated)),
+            ("large_values", count(&self.large)),
             ("usec", count(&self.micros)),
         ]
     }
@@ -116,9 +136,45 @@ pub struct Running {
     pub started: Millis,
     /// The shards nobody else can use.
     pub shards: Vec<ShardId>,
-    /// It has changed something, so it cannot be killed.
-    pub wrote: AtomicBool,
-    pub killed: AtomicBool,
+    /// `UNTOUCHED`, `WROTE` or `KILLED`: who comes first, its first change or the kill.
+    state: AtomicU8,
+}
+
+/// It has changed nothing so far.
+const UNTOUCHED: u8 = 0;
+/// It cannot be killed any more.
+const WROTE: u8 = 1;
+const KILLED: u8 = 2;
+
+impl Running {
+    pub fn new(
+        function: Option<Vec<u8>>,
+        command: Vec<Vec<u8>>,
+        started: Millis,
+        shards: Vec<ShardId>,
+        wrote: bool,
+    ) -> Running {
+        let state = AtomicU8::new(if wrote { WROTE } else { UNTOUCHED });
+        Running { function, command, started, shards, state }
+    }
+
+    /// It is about to change something. False when it was killed before.
+    pub fn writes(&self) -> bool {
+        self.state.compare_exchange(UNTOUCHED, WROTE, AcqRel, Acquire) != Err(KILLED)
+    }
+
+    pub fn is_killed(&self) -> bool {
+        self.state.load(Acquire) == KILLED
+    }
+
+    /// False when it has changed something.
+    fn kill(&self) -> bool {
+        self.state.compare_exchange(UNTOUCHED, KILLED, AcqRel, Acquire) != Err(WROTE)
+    }
+
+    fn wrote(&self) -> bool {
+        self.state.load(Acquire) == WROTE
+    }
 }
 
 #[derive(Default)]
@@ -126,7 +182,8 @@ pub struct Scripts {
     cache: RwLock<HashMap<Sha, Arc<Known>>>,
     flushed: AtomicU64,
     libraries: RwLock<Arc<Libraries>>,
-    libraries_version: AtomicU64,
+    /// One change of the libraries at a time.
+    changing: Mutex<()>,
     functions: RwLock<HashMap<Box<[u8]>, Arc<Known>>>,
     running: Mutex<Vec<Arc<Running>>>,
     /// DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may run what they otherwise may not.
@@ -144,6 +201,7 @@ pub enum Kill {
 
 pub const BUSY_SCRIPT: &str =
     "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
+const UNKILLABLE: &str = "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.";
 pub const BUSY_FUNCTION: &str =
     "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.";
 
@@ -207,22 +265,16 @@ impl Scripts {
         Arc::clone(&self.libraries.read().unwrap_or_else(|e| e.into_inner()))
     }
 
-    /// Changes whenever the libraries do.
-    pub fn libraries_version(&self) -> u64 {
-        self.libraries_version.load(Acquire)
-    }
-
-    /// Replaces the libraries by a changed copy; one change at a time.
+    /// Replaces the libraries by a changed copy. Calls go on with the old ones while it is made, which may run Lua.
     pub fn change_libraries<T, E>(
         &self,
         change: impl FnOnce(&mut Libraries) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut current = self.libraries.write().unwrap_or_else(|e| e.into_inner());
-        let mut changed = Libraries::clone(&current);
+        let _changing = self.changing.lock().unwrap_or_else(|e| e.into_inner());
+        let mut changed = Libraries::clone(&self.libraries());
         let done = change(&mut changed)?;
-        *current = Arc::new(changed);
+        *self.libraries.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(changed);
         self.functions.write().unwrap_or_else(|e| e.into_inner()).clear();
-        self.libraries_version.fetch_add(1, Release);
         Ok(done)
     }
 
@@ -238,6 +290,9 @@ impl Scripts {
     /// What is known about a function.
     pub fn function(&self, name: &[u8]) -> Arc<Known> {
         let name = name.to_ascii_lowercase().into_boxed_slice();
+        if let Some(known) = self.functions.read().unwrap_or_else(|e| e.into_inner()).get(&name) {
+            return Arc::clone(known);
+        }
         let mut functions = self.functions.write().unwrap_or_else(|e| e.into_inner());
         let make = || Arc::new(Known { script: None, profile: Profile::default(), native: None });
         Arc::clone(functions.entry(name).or_insert_with(make))
@@ -247,16 +302,20 @@ impl Scripts {
         self.running.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// A script turns out to take long.
-    pub fn begins(&self, running: Arc<Running>) {
-        self.running().push(running);
+    /// A script turns out to take long. `tell` is called before anybody else can begin or end.
+    pub fn begins(&self, begun: Arc<Running>, tell: impl FnOnce()) {
+        let mut running = self.running();
+        running.push(begun);
+        tell();
     }
 
-    /// It has ended. False while others go on.
-    pub fn ends(&self, ended: &Arc<Running>) -> bool {
+    /// It has ended. `tell` is called if no other goes on, before one can begin.
+    pub fn ends(&self, ended: &Arc<Running>, tell: impl FnOnce()) {
         let mut running = self.running();
         running.retain(|other| !Arc::ptr_eq(other, ended));
-        running.is_empty()
+        if running.is_empty() {
+            tell();
+        }
     }
 
     /// What a client hears whose command concerns these shards (all of them: none given), while a long
@@ -279,18 +338,19 @@ impl Scripts {
         if running.is_empty() {
             return Err("NOTBUSY No scripts in execution right now.");
         }
-        let killable: Vec<_> = running.iter().filter(|r| !r.wrote.load(Acquire)).collect();
+        let killable: Vec<_> = running.iter().filter(|r| !r.wrote()).collect();
         if killable.is_empty() {
-            return Err(
-                "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.",
-            );
+            return Err(UNKILLABLE);
         }
         let meant = |r: &&&Arc<Running>| r.function.is_some() == (kill == Kill::Function);
         if !killable.iter().any(|r| meant(&r)) {
             return Err(if kill == Kill::Script { BUSY_FUNCTION } else { BUSY_SCRIPT });
         }
-        killable.iter().filter(meant).for_each(|r| r.killed.store(true, Release));
-        Ok(())
+        // What writes at this very moment is too late to be killed.
+        match killable.iter().filter(meant).filter(|r| r.kill()).count() {
+            0 => Err(UNKILLABLE),
+            _ => Ok(()),
+        }
     }
 
     /// A shard tells how much memory its Lua takes.
@@ -330,21 +390,23 @@ mod tests {
     fn only_what_has_not_written_is_killed() {
         let scripts = Scripts::default();
         assert!(scripts.kill(Kill::Script).unwrap_err().starts_with("NOTBUSY"));
-        let running = Arc::new(Running {
-            function: None,
-            command: Vec::new(),
-            started: 0,
-            shards: vec![1],
-            wrote: AtomicBool::new(true),
-            killed: AtomicBool::new(false),
-        });
-        scripts.begins(Arc::clone(&running));
+        let begin = |wrote| {
+            let running = Arc::new(Running::new(None, Vec::new(), 0, vec![1], wrote));
+            scripts.begins(Arc::clone(&running), || {});
+            running
+        };
+        let wrote = begin(true);
         assert_eq!(scripts.busy(Some(&[0])), None);
         assert_eq!(scripts.busy(None), Some(BUSY_SCRIPT));
         assert!(scripts.kill(Kill::Script).unwrap_err().starts_with("UNKILLABLE"));
-        running.wrote.store(false, Release);
+        let running = begin(false);
         assert_eq!(scripts.kill(Kill::Function), Err(BUSY_SCRIPT));
         assert_eq!(scripts.kill(Kill::Script), Ok(()));
-        assert!(running.killed.load(Acquire) && scripts.ends(&running));
+        assert!(running.is_killed() && !running.writes() && !wrote.is_killed());
+        let mut told = false;
+        scripts.ends(&wrote, || told = true);
+        assert!(!told);
+        scripts.ends(&running, || told = true);
+        assert!(told);
     }
 }

@@ -3,7 +3,7 @@
 
 use super::errors::ErrorCounts;
 use super::tally::Tally;
-use crate::base::Millis;
+use crate::base::{Millis, planted};
 use crate::command::intrinsic::{Books, Callee};
 use crate::command::{ClientView, CommandId, CommandSpec, CommandTable, Error, Exec, Handler, Run, flag};
 use crate::config::Settings;
@@ -36,10 +36,8 @@ impl Engine {
     /// What follows, up to `end_unit`, is in the journal whole or not at all. With `parts` above 1 it is
     /// this shard's fragment of a unit over several shards.
     pub fn begin_unit(&mut self, id: u64, parts: u16) {
-        match (self.journaling, parts) {
-            (false, _) => {}
-            (true, 0..=1) => self.effects.begin_unit(),
-            (true, _) => self.effects.begin_fragment(id, parts),
+        if self.journaling {
+            self.effects.begin_fragment(id, parts);
         }
     }
 
@@ -62,6 +60,21 @@ impl Engine {
             (true, true) => self.effects.seq() - 1,
         }
     }
+}
+
+/// Begins a unit of keyspaces that are held together; `end_units` must follow.
+pub fn begin_units(engines: &mut [&mut Engine], id: u64) {
+    engines.iter_mut().for_each(|e| e.begin_unit(id, 1));
+}
+
+/// Ends it: one unit of all of them if any has an effect. Which of them has it says little: what a command over
+/// several shards leaves for the journal is with the first, also the end of another's key past its time.
+pub fn end_units(engines: &mut [&mut Engine]) {
+    let parts = if planted!(ReturnedUnjournaled) { 1 } else { engines.len() as u16 };
+    if engines.iter().any(|e| e.effects.effects_in_unit() > 0) {
+        engines.iter_mut().for_each(|e| e.effects.widen_unit(parts));
+    }
+    engines.iter_mut().for_each(|e| e.end_unit());
 }
 
 /// What is the same for every command of a turn.

@@ -12,7 +12,7 @@ mod serve;
 mod tally;
 
 pub use delivery::{Delivery, Frame, Target, To, What, message, pattern_message, write_frame};
-pub use engine::{Engine, Env, Job, run_every, run_held, run_job};
+pub use engine::{Engine, Env, Job, begin_units, end_units, run_every, run_held, run_job};
 pub use errors::ErrorCounts;
 pub use parcel::{Answers, Commands, Head, Hold, Item, Kind, Parcel, ReplyTo, UnitId};
 pub use serve::{Outcome, Served, Server, register};

@@ -39,5 +39,5 @@ const ROWS: &[Parameter] = &[
     Parameter::new("aof-disable-auto-gc", yes_no!(aof_disable_auto_gc), "no",
         "Keep the append only files that a rewrite made superfluous."),
     Parameter::new("aof-timestamp-enabled", yes_no!(aof_timestamp_enabled), "no",
-        "Write the time between the commands of the append only file, for recovery up to a moment.").later("time annotations in the append only file are", Warn),
+        "Write the time between the commands of the append only file, for recovery up to a moment."),
 ];

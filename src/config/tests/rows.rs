@@ -26,14 +26,8 @@ fn every_name_of_redis_7_0_15_is_known_with_its_default() {
         let found = found.unwrap_or_else(|| panic!("{name} is missing"));
         assert_eq!(String::from_utf8_lossy(&found.1), default, "{name}");
     }
-    let ours = [
-        "shards",
-        "locality-rule",
-        "pipeline-order",
-        "blocking-timeout-margin",
-        "blocked-pop-doubt",
-        "script-intrinsics",
-    ];
+    let ours =
+        ["shards", "locality-rule", "blocking-timeout-margin", "blocked-pop-doubt", "script-intrinsics"];
     // Of Redis 7.2.
     let newer = ["set-max-listpack-entries", "set-max-listpack-value"];
     let redis = include_str!("redis-7.0.15-defaults.txt").lines().count();
