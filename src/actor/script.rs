@@ -717,16 +717,11 @@ impl Surroundings<'_, '_> {
         if denied || matches!(spec.run, Run::Script | Run::Container) {
             return Some("ERR This Redis command is not allowed from script".into());
         }
-        if spec.has(flag::WRITE) {
-            if self.run.callee.read_only {
-                return Some("ERR Write commands are not allowed from read-only scripts.".into());
-            }
-            if attention_is_on(self.node, attention::WRITE_ERROR) {
-                return Some(format!(
-                    "MISCONF Errors writing to the AOF file: {}",
-                    self.node.journal_error()
-                ));
-            }
+        if self.run.callee.read_only && spec.has(flag::WRITE | flag::MAY_REPLICATE) {
+            return Some("ERR Write commands are not allowed from read-only scripts.".into());
+        }
+        if spec.has(flag::WRITE) && attention_is_on(self.node, attention::WRITE_ERROR) {
+            return Some(format!("MISCONF Errors writing to the AOF file: {}", self.node.journal_error()));
         }
         // Once it has written it is let through to its end.
         let flags = self.run.callee.flags.unwrap_or_default();

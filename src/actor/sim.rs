@@ -612,7 +612,7 @@ fn act(choice: &mut Choice, client: &mut Client, id: usize, serial: &mut u64, sl
             let declared = if manner == "truth" { &to } else { &from };
             client.send(&["EVAL", &body, "2", &from, declared, &amount, &b.to_string(), manner]);
         }
-        12 => client.send(&["SCRIPT", "KILL"]),
+        12 => client.send(&["SCRIPT", if choice.one_in(4) { "FLUSH" } else { "KILL" }]),
         // In a transaction, too.
         13 => {
             client.send(&["MULTI"]);

@@ -240,13 +240,6 @@ impl Vm {
         stack.collect();
     }
 
-    /// SCRIPT FLUSH's choice, one by one: whether it was there.
-    pub fn forget(&mut self, sha: &[u8; 20]) -> bool {
-        let Some(kept) = self.scripts.remove(sha) else { return false };
-        self.state.stack().release(kept);
-        true
-    }
-
     /// CONFIG SET: what the next allocation is held to.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;

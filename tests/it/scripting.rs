@@ -1,7 +1,7 @@
 //! Scripts over real sockets: what long ones, greedy ones and lying ones do to everybody else.
 
 use crate::support::server::Scratch;
-use crate::support::{Client, Start, wait_until};
+use crate::support::{Client, Start, Value, wait_until};
 
 fn eval(client: &mut Client, body: &str, keys: &[&str], args: &[&str]) -> crate::support::Value {
     let numkeys = keys.len().to_string();
@@ -187,4 +187,100 @@ fn functions_and_what_scripts_wrote_survive_a_restart() {
     drop(server);
     let server = Start::ringdove(2).args(args).dir(&dir.path).start();
     assert!(server.client().ask("FUNCTION LIST").items().is_empty());
+}
+
+/// `redis.setresp` and `SELECT` are the script's, not its client's: a message that comes of the run is a push.
+#[test]
+fn what_a_script_selects_and_speaks_is_its_own() {
+    let server = Start::ringdove(2).start();
+    let mut client = server.client();
+    client.ask("HELLO 3");
+    client.ask("SUBSCRIBE c");
+    client
+        .send(&[
+            "EVAL",
+            "redis.call('SELECT', '3') redis.call('SET', 'k', 'v') return redis.call('PUBLISH', 'c', 'x')",
+            "0",
+        ])
+        .unwrap();
+    let (mut pushed, mut answered) = (false, false);
+    while !(pushed && answered) {
+        match client.receive().unwrap() {
+            Value::Push(message) => pushed = message[2].text() == "x",
+            reply => answered = reply.integer() == 1,
+        }
+    }
+    assert!(client.ask("GET k").is_null());
+    client.ask("SELECT 3");
+    assert_eq!(client.ask("GET k").text(), "v");
+}
+
+/// The client of a long script leaves; what the script has selected stays selected for it.
+#[test]
+fn a_script_whose_client_has_gone_goes_on_in_its_database() {
+    let server = Start::ringdove(2).args("--busy-reply-threshold 20").start();
+    let mut script = server.client();
+    let body = "redis.call('SELECT', '3') for n = 1, 30000000 do end redis.call('SET', 'k', 'v')";
+    script.send(&["EVAL", body, "0"]).unwrap();
+    let mut other = server.client();
+    wait_until("it is slow or over", 20, || {
+        other.ask("PING").text().starts_with("BUSY") || other.ask("DBSIZE").text() == "1"
+    });
+    drop(script);
+    wait_until("it is over", 20, || other.ask("SELECT 3").is_ok());
+    wait_until("it has written where it was", 20, || other.ask("GET k").text() == "v");
+}
+
+fn millis(client: &mut Client) -> i64 {
+    let time = client.ask("TIME");
+    let part = |at: usize| time.items()[at].text().parse::<i64>().unwrap();
+    part(0) * 1000 + part(1) / 1000
+}
+
+/// A key past its time that a script met before it was taken back is gone in the journal, too: what is made anew in
+/// its place is all there is after a restart.
+#[test]
+fn a_key_past_its_time_stays_gone_when_a_script_is_taken_back() {
+    let dir = Scratch::new();
+    let start = || Start::ringdove(4).args("--appendonly yes --appendfsync no").dir(&dir.path).start();
+    let mut server = start();
+    let mut client = server.client();
+    let keys = spread(&mut client, 16);
+    client.ask("DEBUG SET-ACTIVE-EXPIRE 0");
+    // It learns that the declared key is all it needs, and touches another one then.
+    let body = "redis.call('EXISTS', KEYS[1]) if ARGV[1] ~= '' then redis.call('SET', ARGV[1] .. 'x', '1') end \
+                redis.call('RPUSH', KEYS[1], 'new') return 1";
+    assert_eq!(eval(&mut client, body, &["first"], &[""]).integer(), 1);
+    for (n, key) in keys.iter().enumerate() {
+        let list = format!("list:{n}");
+        client.call(&["RPUSH", &list, "old"]);
+        client.call(&["PEXPIRE", &list, "1"]);
+        let before = millis(&mut client);
+        wait_until("its time is over", 5, || millis(&mut client) > before + 2);
+        assert_eq!(eval(&mut client, body, &[&list], &[key]).integer(), 1);
+        assert_eq!(client.call(&["LRANGE", &list, "0", "-1"]).items().len(), 1);
+    }
+    drop(client);
+    server.kill();
+    let server = start();
+    let mut client = server.client();
+    for n in 0..keys.len() {
+        let list = format!("list:{n}");
+        assert_eq!(client.call(&["LRANGE", &list, "0", "-1"]).items().len(), 1, "{list}");
+        assert_eq!(client.call(&["PTTL", &list]).integer(), -1, "{list}");
+    }
+}
+
+#[test]
+fn a_script_that_only_reads_neither_publishes_nor_counts() {
+    let server = Start::ringdove(2).start();
+    let mut client = server.client();
+    let refused = "Write commands are not allowed from read-only scripts";
+    for call in
+        ["redis.call('PUBLISH', 'c', 'x')", "redis.call('PFCOUNT', 'k')", "redis.call('SET', 'k', 'v')"]
+    {
+        assert!(client.call(&["EVAL_RO", call, "0"]).text().contains(refused), "{call}");
+        let flagged = format!("#!lua flags=no-writes\n{call}");
+        assert!(client.call(&["EVAL", &flagged, "0"]).text().contains(refused), "{call}");
+    }
 }
