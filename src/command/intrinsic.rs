@@ -82,6 +82,11 @@ const ROW: CommandSpec = CommandSpec {
     ..CommandSpec::DEFAULT
 };
 
+/// The first `count` of KEYS.
+const fn keys(access: u32, count: usize) -> KeySpec {
+    KeySpec::range(access, FIRST, (FIRST + count) as i32 - 1, 1)
+}
+
 const fn one_key(access: u32) -> KeySpec {
     KeySpec::one(access, FIRST)
 }

@@ -112,8 +112,8 @@ impl<'a> Reader<'a> {
                 match (kind, length(line)) {
                     (_, None) => return false,
                     (_, Some(None)) => stack.push_bool(false),
-                    (b'%', Some(Some(len))) => return self.map(stack, len, depth),
-                    (b'~', Some(Some(len))) => return self.set(stack, len, depth),
+                    (b'%', Some(Some(len))) => return self.keyed(stack, len, depth, "map"),
+                    (b'~', Some(Some(len))) => return self.keyed(stack, len, depth, "set"),
                     (b'|', Some(Some(len))) => return self.attribute(stack, len, depth),
                     (_, Some(Some(len))) => return self.array(stack, len, depth),
                 }
@@ -135,7 +135,8 @@ impl<'a> Reader<'a> {
         true
     }
 
-    fn map(&mut self, stack: &mut Stack<'_>, len: usize, depth: u32) -> bool {
+    /// A table of a map's pairs, or of a set's elements and `true`, under its kind's name.
+    fn keyed(&mut self, stack: &mut Stack<'_>, len: usize, depth: u32, kind: &str) -> bool {
         stack.push_table(0, 1);
         stack.push_table(0, len);
         for _ in 0..len {
@@ -143,28 +144,15 @@ impl<'a> Reader<'a> {
                 stack.pop(2);
                 return false;
             }
-            if !self.push(stack, depth + 1) {
+            if kind == "set" {
+                stack.push_bool(true);
+            } else if !self.push(stack, depth + 1) {
                 stack.pop(3);
                 return false;
             }
             stack.set(-3);
         }
-        stack.set_field(-2, "map");
-        true
-    }
-
-    fn set(&mut self, stack: &mut Stack<'_>, len: usize, depth: u32) -> bool {
-        stack.push_table(0, 1);
-        stack.push_table(0, len);
-        for _ in 0..len {
-            if !self.push(stack, depth + 1) {
-                stack.pop(2);
-                return false;
-            }
-            stack.push_bool(true);
-            stack.set(-3);
-        }
-        stack.set_field(-2, "set");
+        stack.set_field(-2, kind);
         true
     }
 

@@ -3,10 +3,10 @@
 //! All keys of a chord live on one shard (`keyspace::locality`).
 
 use super::calls::{Answer, Callee::*, Calls, Item, Returned};
-use super::{FIRST, Intrinsic, ROW, has_shape, integer};
+use super::{FIRST, Intrinsic, ROW, has_shape, integer, keys};
 use crate::base::num::{is_space, parse_f64_lenient};
 use crate::command::spec::{access, acl};
-use crate::command::{CommandSpec, Error, Exec, KeySpec, Run};
+use crate::command::{CommandSpec, Error, Exec, Run};
 use crate::resp::Args;
 
 /// Counts a part of a chord, once. Who brings the last gets the claim to what comes after.
@@ -104,15 +104,17 @@ fn to_number(text: &[u8]) -> Option<f64> {
     }
 }
 
+const CHANGED: u32 = access::RW | access::UPDATE | access::DELETE;
 const CHORD: CommandSpec = CommandSpec { acl: ROW.acl | acl::SORTEDSET | acl::LIST, ..ROW };
-
-const fn keys(count: usize) -> KeySpec {
-    KeySpec::range(access::RW | access::UPDATE | access::DELETE, FIRST, (FIRST + count) as i32 - 1, 1)
-}
 
 pub(super) const CHORD_PART: Intrinsic = Intrinsic {
     sha: "b8fc152c83a7e634103ccebd49dcd3146a8f4366",
-    spec: CommandSpec { name: "celery-chord-part", keys: &[keys(6)], run: Run::Keys(chord_part), ..CHORD },
+    spec: CommandSpec {
+        name: "celery-chord-part",
+        keys: &[keys(CHANGED, 6)],
+        run: Run::Keys(chord_part),
+        ..CHORD
+    },
     fits: |args| has_shape(args, 6, 8) && [13, 14, 15].iter().all(|at| integer(args.at(*at)).is_some()),
 };
 
@@ -120,7 +122,7 @@ pub(super) const CHORD_CLEANUP: Intrinsic = Intrinsic {
     sha: "59d7aab41242d82196947ba8926cab712416da4f",
     spec: CommandSpec {
         name: "celery-chord-cleanup",
-        keys: &[keys(5)],
+        keys: &[keys(CHANGED, 5)],
         run: Run::Keys(chord_cleanup),
         ..CHORD
     },
@@ -131,7 +133,7 @@ pub(super) const CHORD_CLAIM_EXTEND: Intrinsic = Intrinsic {
     sha: "dc87180d6bcb7f73c7275eb0fe7a70baf0a8b7c7",
     spec: CommandSpec {
         name: "celery-chord-claim-extend",
-        keys: &[keys(2)],
+        keys: &[keys(CHANGED, 2)],
         run: Run::Keys(chord_claim_extend),
         ..CHORD
     },

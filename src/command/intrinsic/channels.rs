@@ -4,7 +4,7 @@
 //! These two are most of what a channel layer costs, so they work on the sorted sets themselves.
 
 use super::calls::{Callee, Calls, Returned, in_script};
-use super::{FIRST, Intrinsic, ROW, has_shape, integer};
+use super::{FIRST, Intrinsic, ROW, has_shape, integer, keys};
 use crate::base::num::{DoubleText, parse_f64, parse_i64};
 use crate::command::sorted_set::{add_below, look};
 use crate::command::spec::{Begin, Find, access, acl};
@@ -154,7 +154,7 @@ pub(super) const CLEANUP: Intrinsic = Intrinsic {
         name: "channels-cleanup",
         acl: ROW.acl | acl::SORTEDSET,
         // Not declared, and yet keys.
-        keys: &[KeySpec::range(access::RW | access::UPDATE | access::DELETE, FIRST, FIRST as i32 + 1, 1)],
+        keys: &[keys(access::RW | access::UPDATE | access::DELETE, 2)],
         run: Run::Keys(cleanup),
         ..ROW
     },

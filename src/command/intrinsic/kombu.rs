@@ -4,9 +4,9 @@
 //! minute in each worker, and mostly finds nothing.
 
 use super::calls::{Callee::*, Calls, Returned};
-use super::{FIRST, Intrinsic, ROW, has_shape, integer, one_key};
+use super::{Intrinsic, ROW, has_shape, integer, keys, one_key};
 use crate::command::spec::{HiddenKeys, access, acl};
-use crate::command::{CommandSpec, Error, Exec, KeySpec, Run};
+use crate::command::{CommandSpec, Error, Exec, Run};
 use crate::resp::Args;
 
 fn refresh_binding(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
@@ -43,7 +43,7 @@ pub(super) const REFRESH_BINDING: Intrinsic = Intrinsic {
     spec: CommandSpec {
         name: "kombu-refresh-binding",
         acl: ROW.acl | acl::SORTEDSET,
-        keys: &[KeySpec::range(access::RW | access::UPDATE, FIRST, FIRST as i32 + 1, 1)],
+        keys: &[keys(access::RW | access::UPDATE, 2)],
         run: Run::Keys(refresh_binding),
         ..ROW
     },

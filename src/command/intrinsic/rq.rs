@@ -1,9 +1,9 @@
 //! RQ: enqueue or schedule a job unless it is there, and the scheduler's lock. Of 2.12.
 
 use super::calls::{Answer, Callee::*, Calls, Returned};
-use super::{FIRST, Intrinsic, ROW, has_shape, integer, one_key};
+use super::{FIRST, Intrinsic, ROW, has_shape, integer, keys, one_key};
 use crate::command::spec::{access, acl};
-use crate::command::{CommandSpec, Error, Exec, KeySpec, Run};
+use crate::command::{CommandSpec, Error, Exec, Run};
 use crate::resp::Args;
 
 /// More than this cannot be certain to be spread on Lua's stack.
@@ -95,16 +95,12 @@ fn fits_job(args: Args<'_>, keys: usize, argv: usize) -> bool {
         && fields <= FIELDS_MAX
 }
 
-const fn keys(count: usize) -> KeySpec {
-    KeySpec::range(access::RW | access::UPDATE, FIRST, (FIRST + count) as i32 - 1, 1)
-}
-
 pub(super) const ENQUEUE: Intrinsic = Intrinsic {
     sha: "5cee5213d2ee93f19f93badbfc1c8abbccde5baf",
     spec: CommandSpec {
         name: "rq-enqueue",
         acl: ROW.acl | acl::LIST,
-        keys: &[keys(2)],
+        keys: &[keys(access::RW | access::UPDATE, 2)],
         run: Run::Keys(enqueue),
         ..ROW
     },
@@ -116,7 +112,7 @@ pub(super) const SCHEDULE: Intrinsic = Intrinsic {
     spec: CommandSpec {
         name: "rq-schedule",
         acl: ROW.acl | acl::SORTEDSET,
-        keys: &[keys(3)],
+        keys: &[keys(access::RW | access::UPDATE, 3)],
         run: Run::Keys(schedule),
         ..ROW
     },
