@@ -98,8 +98,9 @@ impl Fiber {
     pub(super) fn reset(&mut self) {
         let mut coroutine = self.coroutine.take().expect("a coroutine");
         self.door.yielder.set(ptr::null());
-        // SAFETY: no frame on the stack holds anything to be dropped when it leaves: frames of Lua
-        // never do, natives put back what they took (`lua.rs`), and the loop below owns nothing.
+        // SAFETY: frames that are not unwound leak what they own and break nothing: frames of Lua own nothing, natives
+        // put back what others must find (`lua.rs`), and the loop below owns nothing. What leaks is the text that
+        // `load` has gathered when its reader touches a key out of reach.
         unsafe { coroutine.force_reset() };
         self.coroutine = Some(self::coroutine(coroutine.into_stack(), &self.door));
     }
