@@ -77,8 +77,24 @@ pub fn fill_with(server: &Server, n: usize, depth: usize, mut write: impl FnMut(
     }
 }
 
-/// What a second client saw: the 99.9th percentile and the longest of its waits, in milliseconds.
+/// Sends what `write` appends (five commands) every millisecond for so long, at the pace of the clock.
+pub fn paced(server: &Server, time: Duration, mut write: impl FnMut(&mut Choice, &mut Vec<u8>)) {
+    let (mut client, mut choice, mut bytes) = (server.client(), Choice::new(7), Vec::new());
+    let start = Instant::now();
+    let mut due = start;
+    while start.elapsed() < time {
+        bytes.clear();
+        (0..5).for_each(|_| write(&mut choice, &mut bytes));
+        client.send(&bytes);
+        client.read_ok(5);
+        due += Duration::from_millis(1);
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+}
+
+/// What a second client saw: percentiles and the longest of its waits, in milliseconds.
 pub struct Waits {
+    pub p99: f64,
     pub p999: f64,
     pub max: f64,
 }
@@ -103,5 +119,9 @@ pub fn with_watcher(server: &Server, work: impl FnOnce()) -> Waits {
         watcher.join().expect("the watcher ends")
     });
     let millis = |nanos: u64| nanos as f64 / 1e6;
-    Waits { p999: millis(waits.value_at_quantile(0.999)), max: millis(waits.max()) }
+    Waits {
+        p99: millis(waits.value_at_quantile(0.99)),
+        p999: millis(waits.value_at_quantile(0.999)),
+        max: millis(waits.max()),
+    }
 }

@@ -23,6 +23,8 @@ pub enum Metric {
     /// Milliseconds, the 99.9th percentile and the longest wait of a second client.
     P999,
     Stall,
+    /// How many times its 99th percentile without the load.
+    Times,
 }
 
 impl Metric {
@@ -36,6 +38,7 @@ impl Metric {
             Metric::Share => "cpu_percent",
             Metric::P999 => "p99.9_ms",
             Metric::Stall => "max_ms",
+            Metric::Times => "p99_times",
         }
     }
 }
@@ -226,6 +229,26 @@ pub const SCENARIOS: &[Scenario] = &[
             let before = server.cpu_micros();
             std::thread::sleep(Duration::from_secs_f64(seconds));
             vec![(Metric::Share, (server.cpu_micros() - before) / 1e6 / seconds * 100.0)]
+        },
+    },
+    Scenario {
+        table: Table::General,
+        name: "scripts-beside",
+        title: "5,000 EVALs/s of undeclared keys: p99 of other keys' GETs, times that without",
+        metric: Metric::Times,
+        limits: [None, at_most(1.2, 1.0)],
+        alone: false,
+        rounds_alone: 0,
+        run: |server, options| {
+            const SCRIPT: &str = "redis.call('INCR', ARGV[1]) return redis.call('EXPIRE', ARGV[1], 60)";
+            let time = Duration::from_secs_f64((3.0 * options.scale).max(1.0));
+            let without = load::with_watcher(server, || std::thread::sleep(time));
+            let beside = load::with_watcher(server, || {
+                load::paced(server, time, |choice, out| {
+                    encode(out, &["EVAL", SCRIPT, "0", &format!("counter:{}", choice.below(10_000))]);
+                });
+            });
+            vec![(Metric::Times, beside.p99 / without.p99), (Metric::P999, beside.p999)]
         },
     },
     on_type!("lpush-1", "LPUSH, no pipeline", &["-t", "lpush"], 1, 100_000, forget),
