@@ -28,6 +28,7 @@ pub mod structure;
 // floor 2: what is kept, what is interpreted
 pub mod journal;
 pub mod script;
+pub mod snapshot;
 
 // floor 3: what commands touch
 pub mod keyspace;

@@ -24,6 +24,7 @@ const UNITS: &[&str] = &[
     "unit/type/zset",
     "unit/type/stream",
     "unit/type/stream-cgroups",
+    "unit/dump",
     "unit/sort",
     "unit/bitops",
     "unit/bitfield",

@@ -476,9 +476,11 @@ impl Actor {
             self.refuse(key, id, &String::from_utf8_lossy(Error::OutOfMemory.line()));
             return Taken::Yes;
         }
-        if attention & attention::WRITE_ERROR != 0 && spec.has(flag::WRITE) {
-            let reason = node.journal_error();
-            self.refuse(key, id, &format!("MISCONF Errors writing to the AOF file: {reason}"));
+        if attention & attention::REFUSES_WRITES != 0
+            && (spec.has(flag::WRITE) || spec.name == "ping")
+            && let Some(line) = node.write_refusal()
+        {
+            self.refuse(key, id, &line);
             return Taken::Yes;
         }
         if attention & attention::BUSY != 0
@@ -522,14 +524,14 @@ impl Actor {
     /// Runs a session command at home.
     pub(super) fn run_session(&mut self, key: usize, id: CommandId, args: Args<'_>) {
         match self.node.session_run(id) {
-            Some(run) if run.whole(args).is_some() => {
+            Some(run) if run.whole(&self.node, args).is_some() => {
                 let all = router::ShardSet::all(self.node.shards());
                 self.hold_command(key, all, id, args)
             }
             Some(SessionRun::Home(_) | SessionRun::Whole(..)) => {
                 let mut reply = std::mem::take(&mut self.scratch);
                 reply.clear();
-                let (then, ok) = self.run_home(key, id, args, &mut reply);
+                let (then, ok) = self.run_home(key, id, args, false, &mut reply);
                 self.stretch(then);
                 self.answer(key, |out, _| out.extend_from_slice(&reply));
                 self.scratch = reply;
@@ -558,13 +560,17 @@ impl Actor {
         key: usize,
         id: CommandId,
         args: Args<'_>,
+        in_exec: bool,
         out: &mut Vec<u8>,
     ) -> (Then, bool) {
         let node = self.node.clone();
         let Some(handler) = node.session_run(id).and_then(SessionRun::home) else {
             return (Then::Nothing, false);
         };
-        self.call(key, id, out, |caller| handler(caller, args))
+        self.call(key, id, out, |caller| {
+            caller.in_exec = in_exec;
+            handler(caller, args)
+        })
     }
 
     /// Calls a handler of a session command.
@@ -612,6 +618,7 @@ impl Actor {
             now_micros: self.now_micros,
             me: self.me,
             command,
+            in_exec: false,
             then: Then::Nothing,
         }
     }

@@ -20,6 +20,7 @@
 
 mod answers;
 mod blocking;
+mod errand;
 mod inbox;
 mod input;
 mod invalidate;
@@ -130,6 +131,8 @@ pub struct Actor {
     /// Keys past their time are left, or memory to give back in slices.
     expiring: bool,
     freeing: bool,
+    /// Something is due that is done with all keyspaces.
+    errand_seen: bool,
 
     // Scratch, kept for its capacity.
     spans: Vec<Span>,
@@ -228,6 +231,7 @@ impl Actor {
             last_expire: 0,
             expiring: false,
             freeing: false,
+            errand_seen: false,
             spans: Vec::new(),
             inline: Vec::new(),
             scratch: Vec::new(),
@@ -311,6 +315,7 @@ impl Actor {
         let something = something
             || self.lanes.from.iter().flatten().any(|lane| !lane.is_empty())
             || self.holds.iter().any(OpenHold::is_ready)
+            || self.has_errand() && self.has_room()
             || self.has_releasable()
             || !self.served.is_empty()
             || !self.walking.is_empty() && self.has_room()

@@ -103,7 +103,7 @@ impl Actor {
         args: Args<'_>,
         learns: bool,
     ) -> Option<CommandId> {
-        const UNLESS: u32 = attention::MONITOR | attention::WRITE_ERROR | attention::BUSY;
+        const UNLESS: u32 = attention::MONITOR | attention::REFUSES_WRITES | attention::BUSY;
         let first = self.node.table.native(id, 0)?;
         if !self.settings.script_intrinsics
             || self.node.attention() & UNLESS != 0

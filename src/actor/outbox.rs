@@ -98,8 +98,7 @@ impl Actor {
                 self.take_news(&mut engine);
                 self.push_out();
             }
-            // Before the keyspace goes back: its owner's next chunk must come after this one.
-            self.send_chunk(engine.effects_to_send());
+            self.hand_over(&mut engine);
             drop(engine);
             self.tally().borrowed.add(parcel.items.len() as u64);
             debug_assert_eq!(parcel.owner as usize, j);

@@ -12,7 +12,7 @@ use crate::command::flag;
 use crate::journal::Chunk;
 use crate::resp::{Args, Reply};
 use crate::session::{Control, attention, state};
-use crate::shard::{Head, Kind, ReplyTo};
+use crate::shard::{Engine, Head, Kind, ReplyTo};
 use crate::structure::heap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -77,6 +77,7 @@ impl Actor {
             }
         }
         self.walk_on();
+        self.take_errand();
         self.push_out();
         self.run_inbox();
         self.resume_script();
@@ -133,8 +134,17 @@ impl Actor {
     }
 
     fn hand_over_effects(&mut self) {
-        let chunk = self.owner.get().and_then(|engine| engine.effects_to_send());
+        let Some(engine) = self.owner.get() else { return };
+        self.node.snapshots.note_changes(engine.keyspace.shard, engine.keyspace.stats.dirty);
+        let chunk = engine.effects_to_send();
         self.send_chunk(chunk);
+    }
+
+    /// What a borrowed keyspace went through, before it goes back: its owner's next chunk must come after
+    /// this one.
+    pub(super) fn hand_over(&mut self, engine: &mut Engine) {
+        self.node.snapshots.note_changes(engine.keyspace.shard, engine.keyspace.stats.dirty);
+        self.send_chunk(engine.effects_to_send());
     }
 
     pub(super) fn send_chunk(&mut self, chunk: Option<Chunk>) {

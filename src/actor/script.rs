@@ -241,19 +241,25 @@ impl Actor {
 
     /// SCRIPT LOAD, at home.
     pub(super) fn load_script(&mut self, key: usize, id: CommandId, args: Args<'_>) {
-        let loaded = self.compile(args.at(2));
-        self.answer(key, |out, proto| match &loaded {
+        let mut reply = Vec::new();
+        let ok = self.load_script_now(key, args, &mut reply);
+        self.answer(key, |out, _| out.extend_from_slice(&reply));
+        self.count(key, id, args, ok);
+    }
+
+    /// The same as part of an EXEC; whether it compiles.
+    pub(super) fn load_script_now(&mut self, key: usize, args: Args<'_>, out: &mut Vec<u8>) -> bool {
+        match self.compile(args.at(2)) {
             Ok(known) => {
                 let hex = known.script.as_ref().map(|script| script.hex().to_vec()).unwrap_or_default();
-                Reply::new(out, proto).bulk(&hex);
+                Reply::new(out, self.sessions[key].proto).bulk(&hex);
+                true
             }
-            Err(line) => Reply::new(out, proto).error_bytes(line),
-        });
-        if let Err(line) = &loaded {
-            self.node.errors.count(line);
-            self.tally().error_replies.add(1);
+            Err(line) => {
+                self.write_error(key, &line, out);
+                false
+            }
         }
-        self.count(key, id, args, loaded.is_ok());
     }
 
     /// FUNCTION LOAD, DELETE, FLUSH, RESTORE, with the first shard's keyspace in hand: the libraries
@@ -375,10 +381,8 @@ impl Actor {
             if callee.read_only && writes {
                 return Err(b"ERR Can not execute a script with write flag using *_ro command.".to_vec());
             }
-            if writes && attention_is_on(&self.node, attention::WRITE_ERROR) {
-                return Err(
-                    format!("MISCONF Errors writing to the AOF file: {}", self.node.journal_error()).into()
-                );
+            if let Some(line) = self.node.write_refusal().filter(|_| writes) {
+                return Err(line.into());
             }
             if writes && self.over_limit && !flags.contains(ScriptFlags::ALLOW_OOM) {
                 return Err(b"OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'".to_vec());
@@ -720,8 +724,10 @@ impl Surroundings<'_, '_> {
         if self.run.callee.read_only && spec.has(flag::WRITE | flag::MAY_REPLICATE) {
             return Some("ERR Write commands are not allowed from read-only scripts.".into());
         }
-        if spec.has(flag::WRITE) && attention_is_on(self.node, attention::WRITE_ERROR) {
-            return Some(format!("MISCONF Errors writing to the AOF file: {}", self.node.journal_error()));
+        if spec.has(flag::WRITE)
+            && let Some(line) = self.node.write_refusal()
+        {
+            return Some(line);
         }
         // Once it has written it is let through to its end.
         let flags = self.run.callee.flags.unwrap_or_default();
@@ -742,7 +748,7 @@ impl Surroundings<'_, '_> {
                     // A message that has been sent cannot be taken back.
                     Some(SessionRun::Publish(_)) => node.registry.is_quiet(),
                     Some(SessionRun::Threads(..) | SessionRun::Merge(_) | SessionRun::Libraries(_)) => false,
-                    run => run.is_none_or(|run| run.whole(args).is_none()),
+                    run => run.is_none_or(|run| run.whole(node, args).is_none()),
                 };
             }
             _ => return false,

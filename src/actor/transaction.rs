@@ -14,7 +14,7 @@ use crate::keyspace::{Keys, Keyspace, Reach, Ready, Waiter};
 use crate::resp::{Args, ArgsBuf, Reply};
 use crate::router::{self, Gather, Pieces, Plan, ShardSet};
 use crate::session::commands::SessionRun;
-use crate::session::{BUSY_SCRIPT, Multi, Node, Session, state};
+use crate::session::{BUSY_SCRIPT, Errand, Multi, Node, Session, state};
 use crate::shard::{
     Engine, Env, Head, Hold, Job, Kind, ReplyTo, Server, begin_units, end_units, run_every, run_held, run_job,
 };
@@ -29,8 +29,10 @@ pub(super) struct OpenHold {
 }
 
 /// What a transaction does with the keyspaces it holds.
-enum Held {
+pub(super) enum Held {
     Program(Program),
+    /// On nobody's behalf.
+    Errand(Errand),
     /// The command of a client that waits, with the key it moves something to in reach.
     Again(Arc<Waiter>),
 }
@@ -43,8 +45,9 @@ impl OpenHold {
     /// Whether it needs this thread's Lua.
     pub(super) fn needs_lua(&self, node: &Node) -> bool {
         let needs = |id: CommandId| {
-            let changes_libraries = matches!(node.session_run(id), Some(SessionRun::Libraries(_)));
-            matches!(node.table.spec(id).run, Run::Script) || changes_libraries
+            let compiles =
+                matches!(node.session_run(id), Some(SessionRun::Libraries(_) | SessionRun::LoadScript));
+            matches!(node.table.spec(id).run, Run::Script) || compiles
         };
         matches!(&self.what, Held::Program(program) if program.commands.iter().any(|(id, _)| needs(*id)))
     }
@@ -203,7 +206,7 @@ impl Actor {
                 }
                 Ok(Plan::Session) => match node.session_run(*id) {
                     Some(SessionRun::Publish(_)) => publishes = true,
-                    Some(run) if run.whole(args.as_args()).is_some() => {
+                    Some(run) if run.whole(&node, args.as_args()).is_some() => {
                         session_state = true;
                         shards.extend(&ShardSet::all(node.shards()));
                     }
@@ -430,7 +433,7 @@ impl Actor {
 
     /// Runs a program while holding whole keyspaces: at once, if they can be had; else from places in
     /// their inboxes, when all have been lent.
-    fn hold(&mut self, key: usize, shards: ShardSet, mut what: Held) {
+    pub(super) fn hold(&mut self, key: usize, shards: ShardSet, mut what: Held) {
         let session = &mut self.sessions[key];
         let (client, silent) = (session.id, session.is(state::REPLY_OFF | state::REPLY_SKIP));
         let mut asks = Vec::new();
@@ -526,7 +529,7 @@ impl Actor {
         }
         for mut engine in grip.borrowed {
             // Before the keyspace goes back: its owner's next chunk must come after this one.
-            self.send_chunk(engine.effects_to_send());
+            self.hand_over(&mut engine);
             let (shard, prolonged) = (engine.keyspace.shard, Borrowed::is_prolonged(&engine));
             drop(engine);
             if prolonged {
@@ -551,6 +554,10 @@ impl Actor {
         let mut out = Vec::new();
         let program = match what {
             Held::Program(program) => program,
+            Held::Errand(errand) => {
+                self.run_errand(key, errand, engines);
+                return Ok(());
+            }
             Held::Again(waiter) => {
                 // Otherwise it has gone, or waits on.
                 if self.run_waiter(&waiter, unit, engines, &mut out) {
@@ -870,10 +877,11 @@ impl Actor {
                 Some(SessionRun::Libraries(change)) => {
                     ok = self.change_libraries(key, change, args, engines, out)
                 }
-                Some(run) if run.whole(args).is_some() => {
+                Some(SessionRun::LoadScript) => ok = self.load_script_now(key, args, out),
+                Some(run) if run.whole(node, args).is_some() => {
                     // What was done before is a unit of its own: the journal may begin or end here.
                     end_units(engines);
-                    if let Some(handler) = run.whole(args) {
+                    if let Some(handler) = run.whole(node, args) {
                         let (then, done) = self.call(key, id, out, |caller| handler(caller, args, engines));
                         ok = done;
                         self.after(key, then);
@@ -881,7 +889,7 @@ impl Actor {
                     begin_units(engines, node.next_unit());
                 }
                 Some(SessionRun::Home(_) | SessionRun::Whole(..)) => {
-                    let (then, done) = self.run_home(key, id, args, out);
+                    let (then, done) = self.run_home(key, id, args, within == Within::Exec, out);
                     ok = done;
                     self.stretch(then);
                     self.after(key, then);

@@ -8,30 +8,35 @@
 //! ```
 //!
 //! The format is Marc Lehmann's (liblzf); any compressor's output may be read by any decompressor, so ours need
-//! not make the same choices as Redis's. Safe code alone; input may be anything. Called by `structure::list`.
+//! not make the same choices as Redis's. Safe code alone; input may be anything. Called by `structure::list` and
+//! `snapshot`.
 
-/// Positions that are remembered by what stands there.
+/// Positions that are remembered by what stands there; fewer for short texts, which would not fill them.
 const SLOTS_LOG: u32 = 12;
+const SLOTS_LOG_MIN: u32 = 6;
 const LITERALS_MAX: usize = 32;
 const OFFSET_MAX: usize = 1 << 13;
 const MATCH_MIN: usize = 3;
 const MATCH_MAX: usize = (1 << 8) + 8;
+/// Bytes that are reserved for each byte that is opened.
+const RESERVED_RATIO: usize = 4;
 
 /// A place where these three bytes may have stood before.
 #[inline]
-fn slot(bytes: [u8; 3]) -> usize {
+fn slot(bytes: [u8; 3], slots_log: u32) -> usize {
     let word = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], 0]);
-    (word.wrapping_mul(0x9e37_79b1) >> (32 - SLOTS_LOG)) as usize
+    (word.wrapping_mul(0x9e37_79b1) >> (32 - slots_log)) as usize
 }
 
 /// Compresses, unless that takes `max` bytes or more.
 pub fn compress(input: &[u8], max: usize) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(input.len().min(max));
     // Where each triple was seen last, plus one.
-    let mut seen = vec![0u32; 1 << SLOTS_LOG];
+    let slots_log = (input.len().max(1).ilog2() + 1).clamp(SLOTS_LOG_MIN, SLOTS_LOG);
+    let mut seen = vec![0u32; 1 << slots_log];
     let (mut at, mut literals) = (0, 0);
     while let Some(triple) = input[at..].first_chunk::<3>() {
-        let before = std::mem::replace(&mut seen[slot(*triple)], at as u32 + 1) as usize;
+        let before = std::mem::replace(&mut seen[slot(*triple, slots_log)], at as u32 + 1) as usize;
         let offset = at.wrapping_add(1).wrapping_sub(before);
         if before == 0 || offset > OFFSET_MAX || input[before - 1..before + 2] != *triple {
             at += 1;
@@ -50,7 +55,7 @@ pub fn compress(input: &[u8], max: usize) -> Option<Vec<u8>> {
         // What lies in the match is found again, too.
         for within in at + 1..at + len {
             let Some(triple) = input[within..].first_chunk::<3>() else { break };
-            seen[slot(*triple)] = within as u32 + 1;
+            seen[slot(*triple, slots_log)] = within as u32 + 1;
         }
         at += len;
         literals = at;
@@ -71,8 +76,8 @@ fn write_literals(out: &mut Vec<u8>, literals: &[u8]) {
 
 /// What was compressed, if it is that and has exactly `len` bytes.
 pub fn decompress(input: &[u8], len: usize) -> Option<Vec<u8>> {
-    // A byte of input makes less than MATCH_MAX of output, so that a wrong length reserves nothing large.
-    let mut out = Vec::with_capacity(len.min(input.len().saturating_mul(MATCH_MAX)));
+    // A wrong length reserves nothing large; what does become more than this grows as it comes.
+    let mut out = Vec::with_capacity(len.min(input.len().saturating_mul(RESERVED_RATIO)));
     let mut rest = input.iter();
     while let Some(head) = rest.next() {
         let head = *head as usize;

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 pub mod canary;
+pub mod crc64;
 pub mod glob;
 pub mod limits;
 pub mod lzf;

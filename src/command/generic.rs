@@ -2,6 +2,7 @@
 //! and those that look at a whole database.
 
 mod database;
+mod dump;
 mod exists;
 mod expire;
 mod object;
@@ -9,6 +10,7 @@ mod rename;
 pub(super) mod scan;
 mod sort;
 
+pub use dump::set_skip_checksum;
 pub(super) use object::shown_encoding;
 
 use super::{CommandSpec, Error};
@@ -45,6 +47,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     rename::COPY,
     database::DBSIZE,
     exists::DEL,
+    dump::DUMP,
     exists::EXISTS,
     expire::EXPIRE,
     expire::EXPIREAT,
@@ -62,6 +65,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     scan::RANDOMKEY,
     rename::RENAME,
     rename::RENAMENX,
+    dump::RESTORE,
     scan::SCAN,
     sort::SORT,
     sort::SORT_RO,

@@ -51,6 +51,16 @@ pub const COMMANDS: &[CommandSpec] = &[
         ..CommandSpec::DEFAULT
     },
     CommandSpec {
+        name: "bgsave",
+        arity: -1,
+        flags: flag::ADMIN | flag::NOSCRIPT | flag::NO_ASYNC_LOADING,
+        args: &[word("schedule", "SCHEDULE").opt().since("3.2.2")],
+        group: Group::Server,
+        since: "1.0.0",
+        summary: "Writes a snapshot, and answers before it is on the disk",
+        ..CommandSpec::DEFAULT
+    },
+    CommandSpec {
         name: "info",
         arity: -1,
         flags: flag::LOADING | flag::STALE,
@@ -125,6 +135,16 @@ pub const COMMANDS: &[CommandSpec] = &[
         group: Group::Server,
         since: "2.8.12",
         summary: "Whether this is a master or a replica, and of whom",
+        ..CommandSpec::DEFAULT
+    },
+    CommandSpec {
+        name: "save",
+        arity: 1,
+        flags: flag::ADMIN | flag::NOSCRIPT | flag::NO_ASYNC_LOADING | flag::NO_MULTI,
+        group: Group::Server,
+        since: "1.0.0",
+        complexity: "O(N) where N is the number of keys",
+        summary: "Writes a snapshot, and answers when it is on the disk",
         ..CommandSpec::DEFAULT
     },
     CommandSpec {

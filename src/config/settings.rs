@@ -123,6 +123,8 @@ settings! {
 
         // snapshot
         pub save: Vec<SavePoint>,
+        /// Somebody set them; else they are the default.
+        pub save_is_asked: bool,
         pub dbfilename: Text,
         pub stop_writes_on_bgsave_error: bool,
         pub rdbcompression: bool,
@@ -300,6 +302,7 @@ impl Default for Settings {
                 unreachable!("the default of {} does not parse: {reason}", row.name);
             }
         }
+        settings.save_is_asked = false;
         settings
     }
 }

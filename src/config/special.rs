@@ -54,6 +54,7 @@ pub(super) fn parse_save(settings: &mut Settings, args: Args, source: Source) ->
         settings.save.clear();
     }
     settings.save.extend(points);
+    settings.save_is_asked = true;
     Ok(())
 }
 
@@ -64,6 +65,10 @@ pub(super) fn format_save(settings: &Settings) -> Vec<u8> {
 pub(super) fn save_lines(settings: &Settings) -> Lines {
     if settings.save.is_empty() {
         return vec![(b"\"\"".to_vec(), true)];
+    }
+    if !settings.save_is_asked {
+        // A line would make them points that were asked for.
+        return vec![(format_save(settings), false)];
     }
     let line = |point: &SavePoint| (format!("{} {}", point.seconds, point.changes).into_bytes(), true);
     settings.save.iter().map(line).collect()

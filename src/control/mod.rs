@@ -5,6 +5,7 @@
 //!                         Metrics      INFO's rates, ten times a second
 //! thread of an arbiter    Persistence  the journal's writer; reads the shards' queue
 //! thread "aof-fsync"      (no actor)   runs one fsync at a time under `everysec`
+//! thread "rdb-save"       (no actor)   writes one snapshot at a time
 //! ```
 //!
 //! Invariants: no shard ever waits for an actor but for room in the bounded queue; every message between
@@ -15,6 +16,7 @@ mod disk;
 mod metrics;
 mod persistence;
 mod rewrite;
+mod snapshot;
 mod supervisor;
 mod writer;
 
@@ -39,6 +41,10 @@ use supervisor::{ShutdownAsked, Supervisor};
 pub struct Stop {
     pub force: bool,
     pub now: bool,
+    /// Whether to take a snapshot first, where it is not left to the save points.
+    pub save: Option<bool>,
+    /// It was taken, and the log says who asked.
+    pub saved: bool,
     /// `SIGTERM` or `SIGINT`; none when a client asked.
     pub signal: Option<&'static str>,
 }

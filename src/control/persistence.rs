@@ -14,13 +14,14 @@
 
 use super::disk::{SyncJob, reason};
 use super::rewrite::{self, Follows, RewriteError};
+use super::snapshot;
 use super::supervisor::{Changed, Finished, Rewrite, ShutdownAsked, Supervisor};
 use super::writer::{JournalError, Writer};
 use super::{Stop, now_seconds};
 use crate::bridge::mail::{Receiver, Sender, TryRecvError, mail};
 use crate::config::words::AppendFsync;
 use crate::journal::Chunk;
-use crate::session::{BaseOrder, BasePart, Control, Node, attention};
+use crate::session::{BaseOrder, BasePart, Control, Node, SnapshotOrder, attention};
 use actix::prelude::*;
 use std::io;
 use std::sync::Arc;
@@ -67,6 +68,8 @@ pub(super) struct Persistence {
     increment: u64,
     /// Jobs for the sync thread, each with its increment and the length that it covers.
     sync_jobs: Option<Sender<(SyncJob, u64, u64)>>,
+    /// To the thread that writes snapshots, once there was one.
+    snapshots: Option<Sender<SnapshotOrder>>,
     last_sync: Instant,
     /// Since when an fsync has been under way, and whether its slowness was told.
     syncing: Option<(Instant, bool)>,
@@ -89,6 +92,7 @@ impl Persistence {
             journal,
             increment: 0,
             sync_jobs: None,
+            snapshots: None,
             last_sync: Instant::now(),
             syncing: None,
             ticking: false,
@@ -172,14 +176,21 @@ impl Persistence {
             Control::RewriteConfig { everything, answer } => {
                 self.supervisor.do_send(Rewrite { everything, answer });
             }
-            Control::Shutdown { force, now } => {
-                self.supervisor.do_send(ShutdownAsked(Stop { force, now, signal: None }));
+            Control::Shutdown { force, now, saved } => {
+                let stop = Stop { force, now, save: Some(false), saved, signal: None };
+                self.supervisor.do_send(ShutdownAsked(stop));
             }
             Control::Flush(answer) => {
                 // A caller that has gone away needs no answer.
                 let _ = answer.try_send(self.flushed());
             }
             Control::Rewrite(order) => self.rewrite(order),
+            Control::Snapshot(order) => {
+                let node = &self.node;
+                let orders = self.snapshots.get_or_insert_with(|| snapshot::start(Arc::clone(node)));
+                // There is room; if the thread has gone, so has the process.
+                let _ = orders.try_send(order);
+            }
             Control::EndJournal(answer) => {
                 let _ = answer.try_send(self.switch_off());
             }

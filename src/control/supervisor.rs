@@ -7,6 +7,7 @@
 
 use super::disk::{reason, replace_file};
 use super::persistence::{Finish, Persistence};
+use super::snapshot;
 use super::{Hooks, Stop};
 use crate::bridge::mail::Sender;
 use crate::config;
@@ -66,8 +67,16 @@ impl Handler<ShutdownAsked> for Supervisor {
         if let Some(signal) = stop.signal {
             tracing::warn!("Received {signal} scheduling shutdown...");
         }
-        if !std::mem::replace(&mut self.stopping, true) {
+        let with_points = || !self.node.settings().save.is_empty();
+        if !self.stopping && stop.save.unwrap_or_else(with_points) {
+            // Its keyspaces are the shards'; one of them comes back when it is taken.
             tracing::warn!("User requested shutdown...");
+            return self.node.snapshots.ask_shutdown(&self.node, stop.force, stop.now);
+        }
+        if !std::mem::replace(&mut self.stopping, true) {
+            if !stop.saved {
+                tracing::warn!("User requested shutdown...");
+            }
             self.persistence.do_send(Finish);
         }
     }
@@ -80,6 +89,7 @@ impl Handler<Finished> for Supervisor {
         if let Err(why) = result {
             tracing::warn!("The AOF file lacks the last changes, none of which was acknowledged: {why}");
         }
+        snapshot::give_up(&self.node);
         if let Some(tidy) = self.hooks.before_exit.take() {
             tidy();
         }

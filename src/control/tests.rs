@@ -26,8 +26,14 @@ fn temp_dir() -> PathBuf {
 fn node(dir: &std::path::Path, appendfsync: AppendFsync) -> (Arc<Node>, Receiver<Control>) {
     let placement = Placement::new(SHARDS, [1, 2, 3, 4]);
     let there = crate::config::Text::new(dir.to_str().unwrap());
-    let settings =
-        Settings { dir: there, appendonly: true, appendfsync, maxclients: 77, ..Settings::default() };
+    let settings = Settings {
+        dir: there,
+        appendonly: true,
+        appendfsync,
+        maxclients: 77,
+        save: Vec::new(),
+        ..Settings::default()
+    };
     let config_file = dir.join("ringdove.conf").to_str().unwrap().to_owned();
     let facts = Facts { config_file, ..Facts::default() };
     let (sender, queue) = mail(1024);
@@ -118,7 +124,7 @@ fn a_client_may_ask_for_a_rewrite_and_for_the_end() {
     assert_eq!(ask(), Ok(()));
     let text = std::fs::read_to_string(dir.join("ringdove.conf")).unwrap();
     assert!(text.starts_with("# mine\nmaxclients 77\n"), "{text}");
-    send(&node, Control::Shutdown { force: false, now: false });
+    send(&node, Control::Shutdown { force: false, now: false, saved: false });
     assert_eq!(plane.wait(), 0);
     std::fs::remove_dir_all(&dir).unwrap();
 }

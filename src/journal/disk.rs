@@ -255,7 +255,6 @@ impl AofNames {
     /// Servers before 7.0 kept one file in `dir`. Like Redis we move it into the directory as the
     /// base, the manifest first; `None` if there is nothing to do. An interrupted move is taken up
     /// again: the manifest then names the old file and nothing else, and it is not there yet.
-    /// (A file that begins with an RDB preamble is refused when it is loaded.)
     pub fn upgrade(
         &self,
         now: Option<&Manifest>,

@@ -26,6 +26,8 @@ mod replay;
 
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+pub mod sim_disk;
 
 pub use batch::{BatchWriter, FILE_HEADER_LEN, HEADER_LEN};
 pub use chunk::{Chunk, ChunkWriter, DbRun, Mark, Savepoint};

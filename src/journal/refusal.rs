@@ -6,9 +6,6 @@
 /// Why a file is not loaded. `Display` names the file, the offset, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    RdbBase {
-        file: String,
-    },
     BadFormat {
         file: String,
         offset: u64,
@@ -54,11 +51,6 @@ pub enum Refusal {
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Refusal::RdbBase { file } => write!(
-                f,
-                "RDB base files are not supported yet: {file}. Write it as commands: start Redis with \
-                 'aof-use-rdb-preamble no' on this directory and run BGREWRITEAOF"
-            ),
             Refusal::BadFormat { file, offset } => write!(
                 f,
                 "Bad file format reading the append only file {file} at offset {offset}: make a backup of \

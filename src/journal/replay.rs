@@ -130,6 +130,12 @@ impl Replay {
         }
     }
 
+    /// The loader of what follows a snapshot that a file begins with, which ends at `offset`: commands of Redis.
+    pub fn behind(file: &str, last: bool, load_truncated: bool, offset: u64) -> Self {
+        let state = State::Foreign { unit: None };
+        Replay { state, base: offset, ..Replay::new(file, last, load_truncated) }
+    }
+
     /// The next bytes of the file.
     pub fn feed(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Result<(), Refusal> {
         if let Some(last) = bytes.iter().rposition(|&b| b != 0) {
@@ -252,7 +258,8 @@ impl Replay {
             return Ok(false);
         }
         if rest.starts_with(b"REDIS") {
-            return Err(Refusal::RdbBase { file: self.file.clone() });
+            // Whoever reads it reads the snapshot first, and has `behind` read what follows.
+            return Err(self.bad_format(0));
         }
         self.state = State::Foreign { unit: None };
         Ok(true)

@@ -7,12 +7,17 @@
 //! Numbers are little-endian. A string is a length and its bytes; read, never written: an integer, or
 //! bytes compressed by LZF.
 
+use crate::base::{crc64, lzf};
+
 const LIBRARY: u8 = 245;
 /// As Redis 7.0's release candidates wrote it: name, engine, perhaps a description, code.
 const LIBRARY_BEFORE_RELEASE: u8 = 246;
 const RDB_VERSION: u16 = 10;
-/// CRC64 as Jones found it, bits reversed.
-const POLYNOMIAL: u64 = 0x95ac_9329_ac4b_c9b5;
+/// What is read, as by RESTORE: up to Redis 8's, and Valkey's 9.0.
+const RDB_VERSION_MAX: u16 = 12;
+const RDB_VERSION_VALKEY: u16 = 80;
+/// Three bytes of LZF make 264 at most: what claims more is not of its making.
+const LZF_RATIO_MAX: usize = 88;
 
 pub(super) fn write<'a>(codes: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut out = Vec::new();
@@ -22,7 +27,7 @@ pub(super) fn write<'a>(codes: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
         out.extend_from_slice(code);
     }
     out.extend_from_slice(&RDB_VERSION.to_le_bytes());
-    let sum = crc64(&out);
+    let sum = crc64::of(&out);
     out.extend_from_slice(&sum.to_le_bytes());
     out
 }
@@ -55,8 +60,9 @@ pub(super) fn read(payload: &[u8]) -> Result<Vec<Vec<u8>>, &'static str> {
 fn check(payload: &[u8]) -> Option<&[u8]> {
     let (rest, sum) = payload.split_last_chunk::<8>()?;
     let (content, version) = rest.split_last_chunk::<2>()?;
-    (u16::from_le_bytes(*version) <= RDB_VERSION && u64::from_le_bytes(*sum) == crc64(rest))
-        .then_some(content)
+    let version = u16::from_le_bytes(*version);
+    let known = version <= RDB_VERSION_MAX || version == RDB_VERSION_VALKEY;
+    (known && u64::from_le_bytes(*sum) == crc64::of(rest)).then_some(content)
 }
 
 #[derive(PartialEq)]
@@ -110,7 +116,8 @@ impl<'a> Input<'a> {
             Length::Special(2) => number(i32::from_le_bytes(self.bytes()?)),
             Length::Special(3) => {
                 let (packed, len) = (self.plain()?, self.plain()?);
-                expand(self.take(packed)?, len)
+                let packed = self.take(packed)?;
+                (len <= packed.len().saturating_mul(LZF_RATIO_MAX)).then(|| lzf::decompress(packed, len))?
             }
             Length::Special(_) => None,
         }
@@ -132,74 +139,10 @@ fn put_length(out: &mut Vec<u8>, len: u64) {
     }
 }
 
-/// Undoes LZF: runs of plain bytes, and copies of what came before.
-fn expand(mut packed: &[u8], len: usize) -> Option<Vec<u8>> {
-    // LZF copies at most 264 bytes for 3: what claims more is not of its making.
-    let mut out = Vec::with_capacity(len.min(packed.len().saturating_mul(88)));
-    while let Some((control, rest)) = packed.split_first() {
-        let control = *control as usize;
-        if control < 32 {
-            let (plain, rest) = rest.split_at_checked(control + 1)?;
-            out.extend_from_slice(plain);
-            packed = rest;
-        } else {
-            let (extra, rest) = match control >> 5 {
-                7 => rest.split_first().map(|(extra, rest)| (*extra as usize, rest))?,
-                _ => (0, rest),
-            };
-            let (low, rest) = rest.split_first()?;
-            let back = (control & 31) << 8 | *low as usize;
-            let from = out.len().checked_sub(back + 1)?;
-            for at in from..from + (control >> 5) + extra + 2 {
-                out.push(out[at]);
-            }
-            packed = rest;
-        }
-        if out.len() > len {
-            return None;
-        }
-    }
-    (out.len() == len).then_some(out)
-}
-
-fn crc64(bytes: &[u8]) -> u64 {
-    const TABLE: [u64; 256] = {
-        let mut table = [0; 256];
-        let mut byte = 0;
-        while byte < 256 {
-            let (mut sum, mut bit) = (byte as u64, 0);
-            while bit < 8 {
-                sum = if sum & 1 == 1 { sum >> 1 ^ POLYNOMIAL } else { sum >> 1 };
-                bit += 1;
-            }
-            table[byte] = sum;
-            byte += 1;
-        }
-        table
-    };
-    bytes.iter().fold(0, |sum, byte| TABLE[(sum as u8 ^ byte) as usize] ^ sum >> 8)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn the_sum_is_the_one_of_redis() {
-        // The check value of this CRC (Redis tests itself with it).
-        assert_eq!(crc64(b"123456789"), 0xe9c6_d914_c4b8_d9ca);
-    }
-
-    #[test]
-    fn what_redis_compressed_is_read() {
-        // "a" plain, then a copy of 1 back of 2 + 7 + 3 bytes.
-        assert_eq!(expand(&[0, b'a', 0xe0, 3, 0], 13), Some(b"aaaaaaaaaaaaa".to_vec()));
-        assert_eq!(expand(&[1, b'a', b'b', 0x20, 1], 5), Some(b"ababa".to_vec()));
-        for bad in [&[0x20, 0][..], &[5, b'a'], &[0, b'a', 0xe0], &[0, b'a', 0x20, 1]] {
-            assert_eq!(expand(bad, 13), None);
-        }
-    }
 
     proptest! {
         #[test]
@@ -214,7 +157,7 @@ mod tests {
                 bytes.splice(0..0, [LIBRARY, 0xc3]);
             }
             bytes.extend(RDB_VERSION.to_le_bytes());
-            let sum = crc64(&bytes);
+            let sum = crc64::of(&bytes);
             bytes.extend(sum.to_le_bytes());
             let _ = read(&bytes);
             bytes.pop();

@@ -6,12 +6,12 @@
 //! duplicates of their descriptors. Called through `session::Host`, by any shard's thread.
 
 use super::driver::{Door, Doors};
-use super::{files, recovery};
+use super::{files, recovery, snapshot};
 use crate::base::Millis;
 use crate::bridge::Places;
 use crate::config::{Settings, Text};
 use crate::net;
-use crate::session::{Host, Node};
+use crate::session::{Host, Node, Reload};
 use crate::shard::Engine;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -109,6 +109,22 @@ impl Host for TheProcess {
     }
 
     fn load(&self, node: &Node, engines: &mut [&mut Engine], now: Millis) -> Result<(), String> {
-        recovery::load_again(node, engines, now).map_err(|error| error.to_string())
+        recovery::load_again(node, engines, now).unwrap_or_else(|error| {
+            // What was in memory is gone, and half of the files is no state to go on with.
+            tracing::error!("{error}");
+            tracing::error!("The append only file could not be loaded again: exiting.");
+            std::process::exit(1)
+        });
+        Ok(())
+    }
+
+    fn load_snapshot(
+        &self,
+        node: &Node,
+        engines: &mut [&mut Engine],
+        now: Millis,
+        reload: Reload,
+    ) -> Result<(), String> {
+        snapshot::load_again(node, engines, now, reload).map_err(|error| error.to_string())
     }
 }

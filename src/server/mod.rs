@@ -7,6 +7,7 @@ mod host;
 mod log;
 mod recovery;
 mod signals;
+mod snapshot;
 
 use crate::actor::{Actor, Lanes};
 use crate::base::ShardId;

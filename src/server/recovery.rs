@@ -11,6 +11,7 @@
 //! may load what any other number wrote. Called once by boot; a key whose time has passed is removed
 //! here too, with a DEL in the journal, because later effects take it for gone.
 
+use super::snapshot::{self, SnapshotError};
 use crate::base::limits::LUA_MEMORY_MAX;
 use crate::base::{Millis, ShardId};
 use crate::bridge::Owner;
@@ -20,13 +21,14 @@ use crate::control::{FileDisk, OpenJournal, reason};
 use crate::journal::{AofNames, BatchWriter, Disk, Manifest, ManifestError, Refusal, Replay, Resume, Sink};
 use crate::journal::{FileInfo, FileType, StepFailed};
 use crate::keyspace::{KeyspaceStats, Placement};
-use crate::resp::{Args, Proto};
+use crate::resp::{Args, ArgsBuf, Proto};
 use crate::router::{self, Plan};
 use crate::script::{Limits, Vm};
 use crate::session::commands::{self, LibraryChange, SessionRun};
 use crate::session::{Node, Scripts};
 use crate::shard::{Engine, Env, ErrorCounts, Job, Tally, run_held, run_job};
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::Instant;
 
@@ -40,6 +42,7 @@ pub enum RecoveryError {
     Read(String, io::Error),
     Refused(Refusal),
     Plan(StepFailed),
+    Snapshot(SnapshotError),
 }
 
 impl std::fmt::Display for RecoveryError {
@@ -63,14 +66,15 @@ impl std::fmt::Display for RecoveryError {
             }
             RecoveryError::Refused(refusal) => write!(f, "{refusal}"),
             RecoveryError::Plan(failed) => write!(f, "{failed}"),
+            RecoveryError::Snapshot(error) => write!(f, "{error}"),
         }
     }
 }
 
 impl std::error::Error for RecoveryError {}
 
-/// Loads what `appendonly yes` has kept and opens the journal; nothing to do without it. `owners` are
-/// the shards' engines in order, empty so far. `salt` is random.
+/// Loads what `appendonly yes` has kept and opens the journal; without it, what the snapshot holds. `owners`
+/// are the shards' engines in order, empty so far. `salt` is random.
 pub fn recover(
     node: &Node,
     owners: &mut [Owner<Engine>],
@@ -78,12 +82,14 @@ pub fn recover(
     salt: u64,
 ) -> Result<Option<OpenJournal>, RecoveryError> {
     let settings = node.settings();
-    if !settings.appendonly {
-        return Ok(None);
-    }
     node.loading.store(true, Release);
     let engines = owners.iter_mut().filter_map(Owner::get).collect();
     let mut loader = Loader::new(engines, &node.placement, &node.table, &node.scripts, &settings, now);
+    if !settings.appendonly {
+        let loaded = snapshot::recover(node, &mut loader, &settings);
+        node.loading.store(false, Release);
+        return loaded.map(|()| None).map_err(RecoveryError::Snapshot);
+    }
     let opened = open(&mut loader, &settings, salt);
     node.base_bytes.store(loader.base_bytes, Relaxed);
     node.journal_begins(&settings);
@@ -121,6 +127,13 @@ fn open(loader: &mut Loader<'_>, settings: &Settings, salt: u64) -> Result<OpenJ
             loader.base_bytes = length;
         }
         resume = loaded.resume.filter(|_| last && info.kind == FileType::Incr);
+    }
+    if manifest.is_empty() && snapshot::is_there(settings) {
+        tracing::warn!(
+            "There is no append only file yet, and the RDB file {} is not loaded beside one. To take its keys \
+             along, start with 'appendonly no' and then CONFIG SET appendonly yes",
+            settings.dbfilename
+        );
     }
     if !manifest.is_empty() {
         let seconds = started.elapsed().as_secs_f64();
@@ -204,6 +217,14 @@ fn load_file(
     };
     let mut replay = Replay::new(&path, last, load_truncated);
     let mut block = vec![0; BLOCK_BYTES];
+    if begins_with_snapshot(&mut file).map_err(failed)? {
+        tracing::info!("Reading RDB base file on AOF loading...");
+        let verify = loader.settings.rdbchecksum;
+        let (offset, rest) =
+            snapshot::load_preamble(&mut file, loader, &path, verify).map_err(RecoveryError::Snapshot)?;
+        replay = Replay::behind(&path, last, load_truncated, offset);
+        replay.feed(&rest, loader).map_err(RecoveryError::Refused)?;
+    }
     loop {
         match file.read(&mut block) {
             Ok(0) => break,
@@ -222,6 +243,16 @@ fn load_file(
     );
     Ok(loaded)
 }
+
+/// Whether a file is a snapshot, or begins with one, as Redis writes its bases. It is read from its beginning.
+fn begins_with_snapshot(file: &mut File) -> io::Result<bool> {
+    let mut head = Vec::new();
+    file.by_ref().take(SNAPSHOT.len() as u64).read_to_end(&mut head)?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(head == SNAPSHOT)
+}
+
+const SNAPSHOT: &[u8] = b"REDIS";
 
 /// Goes on in the last increment if it is ours and whole, else in a new one.
 fn open_increment(
@@ -254,19 +285,19 @@ fn open_increment(
 }
 
 /// Runs the commands of the journal on the engines.
-struct Loader<'a> {
-    engines: Vec<&'a mut Engine>,
-    placement: &'a Placement,
+pub(super) struct Loader<'a> {
+    pub(super) engines: Vec<&'a mut Engine>,
+    pub(super) placement: &'a Placement,
     table: &'a CommandTable,
     scripts: &'a Scripts,
     /// For FUNCTION LOAD; made when the first comes.
     vm: Option<Vm>,
     /// Under their own names: `rename-command` does not reach what is in the files.
     names: CommandTable,
-    settings: &'a Settings,
+    pub(super) settings: &'a Settings,
     tally: Tally,
     errors: ErrorCounts,
-    now: Millis,
+    pub(super) now: Millis,
     out: Vec<u8>,
     /// Length of the base that was loaded.
     base_bytes: u64,
@@ -278,7 +309,7 @@ const CLOCK_MASK: u64 = 0xff_ffff;
 const EXPIRED_EFFECTS_BYTES: usize = 1 << 20;
 
 impl<'a> Loader<'a> {
-    fn new(
+    pub(super) fn new(
         engines: Vec<&'a mut Engine>,
         placement: &'a Placement,
         table: &'a CommandTable,
@@ -393,6 +424,15 @@ impl<'a> Loader<'a> {
             &mut commands::Loading { expired: || false },
         );
         changed.map(drop).map_err(|error| String::from_utf8_lossy(error.line()).into_owned())
+    }
+
+    /// A library that came with a snapshot.
+    pub(super) fn library(&mut self, code: &[u8], replace: bool) -> Result<(), String> {
+        let args: ArgsBuf = match replace {
+            true => [&b"FUNCTION"[..], b"LOAD", b"REPLACE", code].into_iter().collect(),
+            false => [&b"FUNCTION"[..], b"LOAD", code].into_iter().collect(),
+        };
+        self.change_libraries(LibraryChange::Load, args.as_args())
     }
 
     /// Loading is over: statistics begin, and what is past its time goes.

@@ -80,7 +80,12 @@ fn stop_for(signal: &'static str, settings: &Settings) -> Stop {
         "SIGINT" => settings.shutdown_on_sigint,
         _ => settings.shutdown_on_sigterm,
     };
-    Stop { force: flags.force, now: flags.now, signal: Some(signal) }
+    let save = match (flags.save, flags.nosave) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
+    };
+    Stop { force: flags.force, now: flags.now, save, saved: false, signal: Some(signal) }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod pending;
 mod registry;
 mod scripts;
 mod slowlog;
+mod snapshots;
 mod tracking;
 mod walk;
 
@@ -22,12 +23,13 @@ pub use blocked::{Blocked, Doubt, Fate, Owed};
 pub use journal_mark::JournalMarks;
 pub use latency::{LatencyMonitor, Spike, Spikes};
 pub use multi::Multi;
-pub use node::{BaseOrder, BasePart, Control, Facts, Host, Node, Pause, Process, attention};
+pub use node::{BaseOrder, BasePart, Control, Facts, Host, Node, Pause, Process, Reload, attention};
 pub use output::Long;
 pub use pending::Pending;
 pub use registry::{Registry, Route, Subject, Subscriptions};
 pub use scripts::{BUSY_SCRIPT, Kill, Known, Profile, Running, ScriptFigures, Scripts, Sha};
 pub use slowlog::{Slowlog, SlowlogEntry};
+pub use snapshots::{Errand, SnapshotOrder, SnapshotPart, Snapshots, Verdict};
 pub use tracking::{Clients, Trackers, Tracking};
 pub use walk::Walk;
 

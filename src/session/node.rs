@@ -3,6 +3,7 @@
 
 use super::commands::{self, SessionRun};
 use super::{Clients, JournalMarks, LatencyMonitor, Registry, ScriptFigures, Scripts, Slowlog, Trackers};
+use super::{SnapshotOrder, Snapshots};
 use crate::base::{Millis, ShardId};
 use crate::bridge::{Cell, Inbox, Wake, mail::Receiver, mail::Sender};
 use crate::command::{CommandId, CommandTable};
@@ -23,14 +24,16 @@ pub enum Control {
     /// Write the configuration file anew, with `everything` parameters at their defaults too; a reason
     /// or nothing goes back.
     RewriteConfig { everything: bool, answer: Sender<Result<(), String>> },
-    /// Stop the process, as SHUTDOWN or a signal asked.
-    Shutdown { force: bool, now: bool },
+    /// Stop the process, as SHUTDOWN or a signal asked; with a snapshot taken, or without.
+    Shutdown { force: bool, now: bool, saved: bool },
     /// Write everything handed over so far, then answer (DEBUG LOADAOF).
     Flush(Sender<Result<(), String>>),
     /// Make a new base of all keyspaces, which are held meanwhile (BGREWRITEAOF, CONFIG SET appendonly yes).
     Rewrite(BaseOrder),
     /// Write and sync what was handed over, and be done (CONFIG SET appendonly no).
     EndJournal(Sender<Result<(), String>>),
+    /// Write what is in memory to the snapshot's file.
+    Snapshot(SnapshotOrder),
 }
 
 /// A base to be written.
@@ -56,6 +59,23 @@ pub trait Host: Send + Sync {
     fn apply(&self, name: &'static str, settings: &mut Settings) -> Result<(), String>;
     /// Fills empty keyspaces with what the append only files hold (DEBUG LOADAOF).
     fn load(&self, node: &Node, engines: &mut [&mut Engine], now: Millis) -> Result<(), String>;
+    /// Adds what the snapshot's file holds (DEBUG RELOAD).
+    fn load_snapshot(
+        &self,
+        node: &Node,
+        engines: &mut [&mut Engine],
+        now: Millis,
+        reload: Reload,
+    ) -> Result<(), String>;
+}
+
+/// How a snapshot is loaded into keyspaces that serve.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reload {
+    /// What is there already is replaced by what the file holds; else it refuses the file.
+    pub merge: bool,
+    /// Keys past their time are loaded too: the journal has no DEL for them yet.
+    pub keep_expired: bool,
 }
 
 /// Facts fixed at start, for INFO and friends.
@@ -104,7 +124,17 @@ pub mod attention {
     pub const SLEEP: u32 = 1 << 3;
     /// A script takes longer than `busy-reply-threshold`.
     pub const BUSY: u32 = 1 << 4;
+    /// The last snapshot failed: writes are refused (`stop-writes-on-bgsave-error`).
+    pub const SAVE_ERROR: u32 = 1 << 5;
+    /// Either.
+    pub const REFUSES_WRITES: u32 = WRITE_ERROR | SAVE_ERROR;
 }
+
+/// What Redis says then.
+const SAVE_ERROR: &str = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to \
+     persist to disk. Commands that may modify the data set are disabled, because this instance is configured \
+     to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please \
+     check the Redis logs for details about the RDB error.";
 
 pub struct Node {
     pub placement: Placement,
@@ -115,6 +145,7 @@ pub struct Node {
     pub wakes: Box<[Wake]>,
     pub tallies: Box<[Tally]>,
     pub journal: JournalMarks,
+    pub snapshots: Snapshots,
     pub slowlog: Slowlog,
     /// Who is subscribed to what.
     pub registry: Registry,
@@ -191,6 +222,7 @@ impl Node {
             wakes: (0..shards).map(|_| Wake::default()).collect(),
             tallies: (0..shards).map(|_| Tally::new(commands)).collect(),
             journal: JournalMarks::new(shards),
+            snapshots: Snapshots::new(shards, facts.started / 1000),
             slowlog: Slowlog::default(),
             registry,
             clients: Clients::default(),
@@ -244,6 +276,15 @@ impl Node {
     /// Why the journal stopped taking effects, if it has.
     pub fn journal_error(&self) -> String {
         self.journal_errors.lock().unwrap_or_else(|e| e.into_inner()).clone().unwrap_or_default()
+    }
+
+    /// The error line for a command that writes, when writes are refused.
+    pub fn write_refusal(&self) -> Option<String> {
+        let attention = self.attention();
+        if attention & attention::WRITE_ERROR != 0 {
+            return Some(format!("MISCONF Errors writing to the AOF file: {}", self.journal_error()));
+        }
+        (attention & attention::SAVE_ERROR != 0).then(|| SAVE_ERROR.to_owned())
     }
 
     pub fn next_client(&self) -> u64 {

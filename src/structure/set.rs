@@ -106,6 +106,14 @@ impl Set {
         }
     }
 
+    /// The integers, where they lie in an array.
+    pub fn as_ints(&self) -> Option<&Intset> {
+        match self.view() {
+            View::Ints(ints) => Some(ints),
+            View::Pack(_) | View::Table(_) | View::Remains(_) => None,
+        }
+    }
+
     /// An empty set in the form for `first` and about `expected` members.
     pub fn for_members(first: &[u8], expected: usize, limits: &Limits) -> Set {
         let integer = matches!(Item::from(first), Item::Int(_));

@@ -13,6 +13,8 @@
 //! * `scripting`: long, greedy and lying scripts, and what others see of them
 //! * `boot`: the command line, exit codes, messages
 //! * `rewrite`: the append only file turned on and off, written anew and loaded at run time; port, bind, dir
+//! * `snapshots`: SAVE, BGSAVE, save points, DEBUG RELOAD; snapshots and append only files of Redis's own
+//! * `payloads`: what DUMP and RESTORE exchange with `redis-server`
 //! * `crash`: `kill -9` and what was acknowledged
 //!
 //! Environment: `RINGDOVE_BIN` (another server to test, `redis-server` among them), `RINGDOVE_SEED`
@@ -27,10 +29,12 @@ mod crash;
 mod differential;
 mod history;
 mod keys;
+mod payloads;
 mod popped;
 mod protocol;
 mod pubsub;
 mod rewrite;
 mod scripting;
+mod snapshots;
 mod support;
 mod tracking;

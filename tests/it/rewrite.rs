@@ -6,7 +6,7 @@ use crate::support::{Client, Server, Start, words};
 use std::path::Path;
 
 /// Some of everything, on every shard and in two databases.
-fn fill(client: &mut Client) {
+pub fn fill(client: &mut Client) {
     for n in 0..200 {
         for line in [
             format!("SET string:{n} value"),
@@ -34,7 +34,7 @@ fn fill(client: &mut Client) {
     }
 }
 
-fn digest(client: &mut Client) -> String {
+pub fn digest(client: &mut Client) -> String {
     client.ask("DEBUG DIGEST").text()
 }
 
@@ -42,7 +42,7 @@ fn start(shards: usize, dir: &Path, appendonly: &str) -> Server {
     Start::ringdove(shards).args(&format!("--appendonly {appendonly}")).dir(dir).start()
 }
 
-fn info(client: &mut Client, field: &str) -> String {
+pub fn info(client: &mut Client, field: &str) -> String {
     let info = client.ask("INFO persistence").text();
     let line = info.lines().find_map(|line| line.strip_prefix(&format!("{field}:")).map(str::to_owned));
     line.unwrap_or_else(|| panic!("no {field} in {info}"))
@@ -177,6 +177,25 @@ fn the_files_are_loaded_again() {
     assert!(client.call(&["CONFIG", "SET", "dir", elsewhere.path.to_str().unwrap()]).is_ok());
     assert!(client.ask("DEBUG LOADAOF").is_ok());
     assert_eq!(client.ask("GET counter").text(), "1");
+}
+
+/// Half of what the files hold is nothing to go on with: as Redis, the server ends, and the files are as they were.
+#[test]
+fn files_that_cannot_be_loaded_again_end_the_server() {
+    let dir = Scratch::new();
+    let mut server = start(2, &dir.path, "yes");
+    let mut client = server.client();
+    (0..100).for_each(|n| assert!(client.ask(&format!("SET key:{n} value")).is_ok()));
+    let name = files(&dir.path).into_iter().find(|name| name.ends_with(".incr.aof")).unwrap();
+    let path = dir.path.join("appendonlydir").join(name);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 8].fill(b'!');
+    std::fs::write(&path, &bytes).unwrap();
+    client.send(&["DEBUG", "LOADAOF"]).unwrap();
+    assert!(client.receive().is_err(), "nobody hears of success");
+    assert_eq!(server.wait().code(), Some(1));
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn freq(x: &mut Exec<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 /// Whether the access clock of an entry counts uses instead of telling the time.
-fn counts_uses(settings: &Settings) -> bool {
+pub(super) fn counts_uses(settings: &Settings) -> bool {
     matches!(settings.maxmemory_policy, MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu)
 }
 

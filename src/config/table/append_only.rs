@@ -11,13 +11,13 @@ pub const THEME: Theme = Theme {
 };
 
 const REWRITING: &str = "rewriting the append only file while the shards go on is";
-const PREAMBLE: &str = "a base in RDB format is";
+const PREAMBLE: &str = "writing a base in RDB format is";
 
 const ROWS: &[Parameter] = &[
     Parameter::new("dir", special!("<path>", Arity::One, special::parse_dir, special::format_dir, special::dir_lines), ".",
         "The working directory: data files live here, and relative paths start here. CONFIG GET prints it absolute.").protected().deny_loading(),
     Parameter::new("appendonly", yes_no!(appendonly), "no",
-        "Keep every change in the append only file and load it at start. Without it, and without snapshots, a restart begins empty.").deny_loading(),
+        "Keep every change in the append only file and load it at start. Without it the snapshot is loaded at start, and what came after it is lost.").deny_loading(),
     Parameter::new("appendfilename", text!(appendfilename, checks::appendfilename), "appendonly.aof",
         "Prefix of the names of the append only files. A file name, not a path.").immutable(),
     Parameter::new("appenddirname", text!(appenddirname, checks::appenddirname), "appendonlydir",
@@ -27,7 +27,7 @@ const ROWS: &[Parameter] = &[
     Parameter::new("aof-load-truncated", yes_no!(aof_load_truncated), "yes",
         "If the file ends in the middle of a command, as after a power cut, drop that end, say so, and start. With `no` the server refuses to start."),
     Parameter::new("aof-use-rdb-preamble", yes_no!(aof_use_rdb_preamble), "yes",
-        "Write the base of the append only file in RDB format when it is rewritten.").harmless(&["no"]).later(PREAMBLE, Warn),
+        "Write the base of the append only file in RDB format when it is rewritten. Such bases are loaded, and written as commands.").harmless(&["no"]).later(PREAMBLE, Warn),
     Parameter::new("no-appendfsync-on-rewrite", yes_no!(no_appendfsync_on_rewrite), "no",
         "Do not sync the append only file while it is being rewritten.").later(REWRITING, Warn),
     Parameter::new("auto-aof-rewrite-percentage", number!(auto_aof_rewrite_percentage: u32, 0, INT_MAX), "100",

@@ -109,7 +109,10 @@ fn every_parameter_may_be_set_to_what_get_said() {
             continue;
         }
         let change = set(&settings, &[name.as_bytes(), &value], Asker::default());
-        assert_eq!(change.unwrap_or_else(|error| panic!("{name}: {error:?}")).settings, settings, "{name}");
+        let mut next = change.unwrap_or_else(|error| panic!("{name}: {error:?}")).settings;
+        // The default points are asked for then.
+        assert_eq!(std::mem::take(&mut next.save_is_asked), name == "save");
+        assert_eq!(next, settings, "{name}");
     }
 }
 

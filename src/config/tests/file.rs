@@ -68,11 +68,8 @@ fn values_without_a_built_feature_are_named_once_and_by_their_last_value() {
             "'io-threads' has no effect: every shard reads and writes its own sockets; choose the number with shards"
         ]
     );
-    assert_eq!(
-        warnings("save 900 1\nsave 300 10"),
-        ["'save' has no effect: RDB snapshots are not built yet"]
-    );
-    assert_eq!(warnings("save 900 1\nsave \"\""), [""; 0]);
+    assert_eq!(warnings("maxmemory-policy allkeys-lru\nmaxmemory-policy volatile-ttl").len(), 1);
+    assert_eq!(warnings("save 900 1\nsave 300 10"), [""; 0]);
     assert_eq!(warnings("replicaof no one\ntls-port 0\ncluster-enabled no\nset-proc-title no"), [""; 0]);
     assert_eq!(warnings("hide-user-data-from-log yes").len(), 1);
 }
@@ -83,6 +80,7 @@ fn save_lines_add_up_after_the_first_replaced_the_default() {
     assert_eq!(value(&loaded("save \"900 1 300 10\"").settings, "save"), "900 1 300 10");
     assert_eq!(value(&loaded("save 900 1\nsave ''\nsave 5 5").settings, "save"), "5 5");
     assert_eq!(value(&loaded("").settings, "save"), "3600 1 300 100 60 10000");
+    assert!(loaded("save 3600 1").settings.save_is_asked && !loaded("port 1").settings.save_is_asked);
 }
 
 #[test]
@@ -121,5 +119,5 @@ fn the_hardened_file_of_a_django_tutorial_loads() {
     assert_eq!(renamed, ["FLUSHDB", "FLUSHALL", "CONFIG"]);
     let named: Vec<&str> =
         loaded.warnings.iter().filter(|w| !w.is_notice).map(|w| w.text.split('\'').nth(1).unwrap()).collect();
-    assert_eq!(named, ["save", "maxmemory-policy"]);
+    assert_eq!(named, ["maxmemory-policy"]);
 }

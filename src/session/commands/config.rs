@@ -8,7 +8,7 @@ use crate::bridge::mail;
 use crate::command::Error;
 use crate::config::{self, Asker, Change, SetError, Settings};
 use crate::resp::Args;
-use crate::session::Control;
+use crate::session::{Control, Node};
 use crate::shard::Engine;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ fn set(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 /// The journal begins or ends at one point of all shards' histories.
-fn touches_journal(args: Args<'_>) -> bool {
+fn touches_journal(_: &Node, args: Args<'_>) -> bool {
     args.iter().skip(2).step_by(2).any(|name| name.eq_ignore_ascii_case(b"appendonly"))
 }
 
@@ -65,7 +65,8 @@ fn change(c: &mut Caller<'_>, args: Args<'_>, engines: &mut [&mut Engine]) -> Re
     if !changed.is_empty() {
         // Who sleeps may have something to do about it too.
         c.node.wake_all();
-        control(c, Control::SettingsChanged(changed))?;
+        c.node.snapshots.judge(c.node, &c.node.settings());
+        control(c.node, Control::SettingsChanged(changed))?;
     }
     c.reply.ok();
     Ok(())
@@ -125,7 +126,7 @@ fn rewrite(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
 /// Has the file written; `failed` begins the error line.
 pub fn write_file(c: &mut Caller<'_>, everything: bool, failed: &str) -> Result<(), Error> {
     let (sender, answer) = mail::mail(1);
-    control(c, Control::RewriteConfig { everything, answer: sender })?;
+    control(c.node, Control::RewriteConfig { everything, answer: sender })?;
     let outcome = answer.recv_timeout(REWRITE_WAIT).unwrap_or(Err("no answer in time, see the log".into()));
     outcome.map_err(|reason| Error::owned(format!("ERR {failed}: {reason}")))?;
     c.reply.ok();

@@ -4,13 +4,16 @@
 use super::{Caller, SessionRun, Then};
 use crate::command::Error;
 use crate::command::debug;
+use crate::command::generic;
 use crate::command::list;
 use crate::command::shard_facts::ShardFacts;
 use crate::resp::Args;
+use crate::session::Node;
+use crate::shard::Engine;
 use std::sync::atomic::Ordering::Relaxed;
 
 pub const HANDLERS: &[(&str, SessionRun)] = &[
-    ("debug", SessionRun::Whole(super::persistence::load, loads, run)),
+    ("debug", SessionRun::Whole(load, loads, run)),
     ("debug|digest", SessionRun::Merge(digest)),
     ("debug|htstats", SessionRun::Merge(htstats)),
     ("debug|protocol", SessionRun::Home(protocol)),
@@ -26,6 +29,10 @@ const HELP: &[(&str, &str)] = &[
     ("PANIC", "End the process at once, as a failed assertion would"),
     ("PAUSE-CRON (0|1)", "Stop the housekeeping that runs ten times a second"),
     ("QUICKLIST-PACKED-THRESHOLD <size>", "Give list elements of at least this size nodes of their own"),
+    (
+        "RELOAD [option ...]",
+        "Save the snapshot and load it; NOSAVE loads the file there is, NOFLUSH keeps the keys",
+    ),
     ("SEGFAULT", "End the process at once"),
     ("SET-ACTIVE-EXPIRE (0|1)", "Leave keys in memory whose time has passed, until somebody asks for them"),
     ("SLEEP <seconds>", "Stop the whole server for so long"),
@@ -61,7 +68,6 @@ fn run(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
             tracing::error!("DEBUG SEGFAULT called");
             std::process::abort();
         }
-        (b"reload", _) => return not_built("RELOAD", "snapshots (RDB) are"),
         (b"config-rewrite-force-all", 2) => {
             return super::config::write_file(c, true, "CONFIG-REWRITE-FORCE-ALL failed");
         }
@@ -75,16 +81,28 @@ fn run(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
             c.reply.ok();
         }
         (b"set-skip-checksum-validation", 3) => {
-            return not_built("SET-SKIP-CHECKSUM-VALIDATION", "snapshots (RDB) are");
+            generic::set_skip_checksum(is_on(args.at(2)));
+            c.reply.ok();
         }
         _ => return Err(super::subcommand_syntax(args)),
     }
     Ok(())
 }
 
-/// DEBUG LOADAOF.
-fn loads(args: Args<'_>) -> bool {
-    args.len() == 2 && args.at(1).eq_ignore_ascii_case(b"loadaof")
+/// DEBUG LOADAOF, DEBUG RELOAD.
+fn loads(_: &Node, args: Args<'_>) -> bool {
+    args.len() == 2 && args.at(1).eq_ignore_ascii_case(b"loadaof") || reloads(args)
+}
+
+fn reloads(args: Args<'_>) -> bool {
+    args.at(1).eq_ignore_ascii_case(b"reload")
+}
+
+fn load(c: &mut Caller<'_>, args: Args<'_>, engines: &mut [&mut Engine]) -> Result<(), Error> {
+    match reloads(args) {
+        true => super::snapshot::reload(c, args, engines),
+        false => super::persistence::load(c, args, engines),
+    }
 }
 
 fn not_built(name: &str, what: &str) -> Result<(), Error> {

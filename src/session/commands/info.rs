@@ -150,7 +150,7 @@ fn facts(c: &Caller<'_>, mut keyspace: ShardFacts, with_latencies: bool) -> Fact
         server: server(c),
         clients: clients(c),
         memory: memory(c, &process),
-        persistence: persistence(node, &keyspace),
+        persistence: persistence(node, &keyspace, c.now / 1000),
         stats: StatFacts {
             connections_received: counters.connections,
             commands_processed: counters.processed,
@@ -281,12 +281,20 @@ fn setting(c: &Caller<'_>, name: &str) -> Vec<u8> {
     crate::config::get(c.settings, &[name]).pop().map(|(_, value)| value).unwrap_or_default()
 }
 
-fn persistence(node: &Node, keyspace: &ShardFacts) -> PersistenceFacts {
+fn persistence(node: &Node, keyspace: &ShardFacts, now_seconds: u64) -> PersistenceFacts {
+    let snapshots = &node.snapshots;
     let size = node.journal_bytes.load(Relaxed);
     PersistenceFacts {
         loading: node.loading.load(Acquire).then(LoadingFacts::default),
-        changes_since_save: keyspace.dirty,
-        last_save_time: node.facts.started / 1000,
+        changes_since_save: snapshots.unsaved(keyspace.dirty),
+        last_save_time: snapshots.last_save(),
+        bgsave_in_progress: snapshots.under_way().is_some(),
+        current_bgsave_sec: snapshots.under_way().map(|since| now_seconds.saturating_sub(since)),
+        last_bgsave_failed: snapshots.failed(),
+        last_bgsave_sec: snapshots.took(),
+        saves: snapshots.saves(),
+        last_load_keys_loaded: snapshots.keys_loaded.load(Relaxed),
+        last_load_keys_expired: snapshots.keys_expired.load(Relaxed),
         aof: node.journal.is_on().then(|| AofFacts {
             current_size: size,
             base_size: node.base_bytes.load(Relaxed),

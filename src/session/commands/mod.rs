@@ -14,6 +14,7 @@ pub mod pubsub;
 mod scripting;
 mod server;
 mod slowlog;
+pub mod snapshot;
 mod tracking;
 
 pub use scripting::{LibraryChange, Loading, change_libraries, log as log_script};
@@ -37,6 +38,8 @@ pub struct Caller<'a> {
     pub now_micros: u64,
     pub me: ShardId,
     pub command: CommandId,
+    /// As part of an EXEC.
+    pub in_exec: bool,
     /// What the handler wants done to the connection after its reply.
     pub then: Then,
 }
@@ -64,8 +67,8 @@ pub type HomeHandler = fn(&mut Caller<'_>, Args<'_>) -> Result<(), Error>;
 /// the order of their shards, outside of any unit.
 pub type WholeHandler = fn(&mut Caller<'_>, Args<'_>, &mut [&mut Engine]) -> Result<(), Error>;
 
-/// Whether these arguments make it one.
-pub type WholeIf = fn(Args<'_>) -> bool;
+/// Whether these arguments make it one, as the server is now.
+pub type WholeIf = fn(&Node, Args<'_>) -> bool;
 
 /// One thread's part of a command: looks at (or closes) its own connections, writes a payload.
 pub type ThreadPart = fn(&mut Threads<'_>, Args<'_>, &mut Vec<u8>);
@@ -118,6 +121,7 @@ const FAMILIES: &[&[(&str, SessionRun)]] = &[
     scripting::HANDLERS,
     server::HANDLERS,
     slowlog::HANDLERS,
+    snapshot::HANDLERS,
 ];
 
 /// The handler of a row, by the name under which INFO counts it.
@@ -130,9 +134,9 @@ pub fn find(full_name: &str) -> Option<SessionRun> {
 
 impl SessionRun {
     /// The handler, if these arguments need all keyspaces.
-    pub fn whole(self, args: Args<'_>) -> Option<WholeHandler> {
+    pub fn whole(self, node: &Node, args: Args<'_>) -> Option<WholeHandler> {
         match self {
-            SessionRun::Whole(handler, applies, _) if applies(args) => Some(handler),
+            SessionRun::Whole(handler, applies, _) if applies(node, args) => Some(handler),
             _ => None,
         }
     }
@@ -165,9 +169,9 @@ pub fn is_local(session: &Session) -> bool {
 const CONTROL_WAIT: Duration = Duration::from_secs(5);
 
 /// Tells the control plane.
-fn control(c: &Caller<'_>, message: Control) -> Result<(), Error> {
-    let sent = c.node.control.send_timeout(message, CONTROL_WAIT);
-    c.node.control_wake.wake();
+fn control(node: &Node, message: Control) -> Result<(), Error> {
+    let sent = node.control.send_timeout(message, CONTROL_WAIT);
+    node.control_wake.wake();
     sent.map_err(|_| Error::text("ERR The server's control plane takes no orders; see the log"))
 }
 

@@ -1,11 +1,11 @@
-//! What is asked of the server as a whole and needs no key: COMMAND, LASTSAVE, LOLWUT, MONITOR,
-//! ROLE, SHUTDOWN, TIME, and the subcommands of MEMORY that look at nothing.
+//! What is asked of the server as a whole and needs no key: COMMAND, LOLWUT, MONITOR,
+//! ROLE, TIME, and the subcommands of MEMORY that look at nothing.
 
 use super::client::help;
-use super::{Caller, SessionRun, Then, Threads, control};
+use super::{Caller, SessionRun, Threads};
 use crate::command::{Error, introspect, lolwut};
 use crate::resp::Args;
-use crate::session::{Control, state};
+use crate::session::state;
 
 pub const HANDLERS: &[(&str, SessionRun)] = &[
     ("command", SessionRun::Home(command)),
@@ -16,7 +16,6 @@ pub const HANDLERS: &[(&str, SessionRun)] = &[
     ("command|help", SessionRun::Home(help)),
     ("command|info", SessionRun::Home(command_info)),
     ("command|list", SessionRun::Home(command_list)),
-    ("lastsave", SessionRun::Home(lastsave)),
     ("lolwut", SessionRun::Home(lolwut)),
     ("memory|help", SessionRun::Home(help)),
     ("memory|malloc-stats", SessionRun::Home(memory_malloc_stats)),
@@ -26,7 +25,6 @@ pub const HANDLERS: &[(&str, SessionRun)] = &[
     ("xgroup|help", SessionRun::Home(help)),
     ("xinfo|help", SessionRun::Home(help)),
     ("role", SessionRun::Home(role)),
-    ("shutdown", SessionRun::Home(shutdown)),
     ("time", SessionRun::Home(time)),
 ];
 
@@ -60,12 +58,6 @@ fn command_info(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
 
 fn command_list(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
     introspect::list(&c.node.table, args, &mut c.reply)
-}
-
-/// No snapshot has been taken since start: Redis then gives the time of the start.
-fn lastsave(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
-    c.reply.integer((c.node.facts.started / 1000) as i64);
-    Ok(())
 }
 
 fn lolwut(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
@@ -112,36 +104,5 @@ fn time(c: &mut Caller<'_>, _: Args<'_>) -> Result<(), Error> {
     c.reply.array(2);
     c.reply.bulk_integer((c.now_micros / 1_000_000) as i64);
     c.reply.bulk_integer((c.now_micros % 1_000_000) as i64);
-    Ok(())
-}
-
-/// SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]. No reply comes: the connection ends with the process.
-fn shutdown(c: &mut Caller<'_>, args: Args<'_>) -> Result<(), Error> {
-    let (mut nosave, mut save, mut now, mut force, mut abort) = (false, false, false, false, false);
-    for word in args.iter().skip(1) {
-        *match &word.to_ascii_lowercase()[..] {
-            b"nosave" => &mut nosave,
-            b"save" => &mut save,
-            b"now" => &mut now,
-            b"force" => &mut force,
-            b"abort" => &mut abort,
-            _ => return Err(Error::Syntax),
-        } = true;
-    }
-    if (abort && (nosave || save || now || force)) || (nosave && save) {
-        return Err(Error::Syntax);
-    }
-    if abort {
-        // A shutdown waits for nothing here, so none is ever under way for long.
-        return Err(Error::text("ERR No shutdown in progress."));
-    }
-    if save {
-        return Err(Error::text("ERR SHUTDOWN SAVE is not available: snapshots (RDB) are not built yet"));
-    }
-    if let Some(line) = c.node.scripts.busy(None).filter(|_| !nosave) {
-        return Err(Error::text(line));
-    }
-    control(c, Control::Shutdown { force, now })?;
-    c.then = Then::Hold;
     Ok(())
 }

@@ -203,6 +203,11 @@ impl Intset {
         self.0.assign(ThinBuf::from(&wider[..]));
     }
 
+    /// Bytes of each element, and all of them.
+    pub fn raw(&self) -> (usize, &[u8]) {
+        (self.step(), self.values())
+    }
+
     /// Bytes of Redis's form of it, header included.
     pub fn bytes(&self) -> usize {
         REDIS_HEADER + self.values().len()

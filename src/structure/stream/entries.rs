@@ -7,7 +7,7 @@
 use super::id_map::{self, IdMap};
 use super::node::{EntryRef, Node, Walk, WalkBack};
 use super::{StreamId, node};
-use crate::structure::listpack::{Item, Pos};
+use crate::structure::listpack::{Item, Listpack, Pos};
 use crate::structure::object::HEAVY;
 
 /// When a node is full (`stream-node-max-bytes`, `stream-node-max-entries`); 0 means no limit.
@@ -65,8 +65,29 @@ impl Entries {
     }
 
     /// The nodes: id, how many entries live and how many are deleted, and the rest in Redis's encoding.
-    pub fn raw_nodes(&self) -> impl Iterator<Item = (StreamId, (u32, u32), &[u8])> {
-        self.nodes.iter().map(|(id, node)| (id, node.counts(), node.elements()))
+    pub fn raw_nodes(&self) -> impl Iterator<Item = (StreamId, (u32, u32), &Listpack)> {
+        self.nodes.iter().map(|(id, node)| (id, node.counts(), node.list()))
+    }
+
+    /// Puts a node behind the others, as Redis encodes it: how many of its entries live and how many do not,
+    /// then what `raw_nodes` shows. False if it is damaged or its ids are not above all others. One whose
+    /// entries are all deleted is left out.
+    pub fn append_node(&mut self, id: StreamId, list: Listpack) -> bool {
+        let Some(node) = Node::of_listpack(id, list) else { return false };
+        if self.newest_id().is_some_and(|newest| id <= newest) {
+            return false;
+        }
+        if node.live() > 0 {
+            self.length += node.live() as u64;
+            self.bytes += node.bytes_allocated();
+            self.nodes.insert(id, node);
+        }
+        true
+    }
+
+    /// Id of the newest entry, be it deleted.
+    pub fn newest_id(&self) -> Option<StreamId> {
+        self.nodes.last().map(|(id, node)| node.last_id(id))
     }
 
     /// Bytes of each node as Redis counts them.

@@ -77,14 +77,29 @@ impl Node {
     }
 
     /// Head and entries as Redis encodes them.
-    pub fn elements(&self) -> &[u8] {
-        self.list.elements()
+    pub fn list(&self) -> &Listpack {
+        &self.list
     }
 
     /// Bytes as Redis counts them, for `stream-node-max-bytes`.
     pub fn bytes(&self) -> usize {
         let count = |n: u32| Listpack::item_len(Item::Int(n as i64));
         self.list.bytes() + count(self.live) + count(self.dead)
+    }
+
+    /// A node from Redis's encoding, which begins with the numbers of live and deleted entries. None unless all
+    /// of it is as drawn above, the numbers are right and the ids ascend from that of the node.
+    pub fn of_listpack(id: StreamId, mut list: Listpack) -> Option<Node> {
+        let count = |item: Item<'_>| item.as_int().and_then(|n| u32::try_from(n).ok());
+        let mut items = list.iter();
+        let counts = (count(items.next()?)?, count(items.next()?)?);
+        if checked_entries(id, &mut items)? != counts {
+            return None;
+        }
+        drop(items);
+        let (live, dead) = counts;
+        list.remove(list.first()?, 2);
+        Some(Node { list, live, dead })
     }
 
     /// Adds an entry whose id is this much more than the node's.
@@ -248,6 +263,40 @@ impl Node {
         self.live -= 1;
         self.dead += 1;
     }
+}
+
+/// Reads head and entries as drawn above: how many entries live, and how many do not. None if anything is
+/// wrong with them.
+fn checked_entries<'a>(base: StreamId, items: &mut impl Iterator<Item = Item<'a>>) -> Option<(u32, u32)> {
+    fn int<'a>(items: &mut impl Iterator<Item = Item<'a>>) -> Option<i64> {
+        items.next()?.as_int()
+    }
+    // A number may claim anything: what it counts ends with the elements.
+    fn skip<'a>(items: &mut impl Iterator<Item = Item<'a>>, count: i64) -> Option<()> {
+        (0..count).try_for_each(|_| items.next().map(drop))
+    }
+    let names = int(items).filter(|n| *n >= 0)?;
+    skip(items, names)?;
+    int(items).filter(|n| *n == 0)?;
+    let (mut live, mut dead) = (0, 0);
+    let mut last = None;
+    while let Some(flags) = items.next() {
+        let flags = flags.as_int().filter(|flags| flags & !(DELETED | SAME_FIELDS) == 0)?;
+        let id = base.plus((int(items)?, int(items)?));
+        if id < base || last.is_some_and(|last| id <= last) {
+            return None;
+        }
+        last = Some(id);
+        let (values, fixed) = if flags & SAME_FIELDS != 0 {
+            (names, FIXED)
+        } else {
+            (int(items).filter(|n| *n >= 0)?.checked_mul(2)?, FIXED + 1)
+        };
+        skip(items, values)?;
+        int(items).filter(|written| Some(*written) == values.checked_add(fixed as i64))?;
+        *(if flags & DELETED == 0 { &mut live } else { &mut dead }) += 1;
+    }
+    (live + dead > 0).then_some((live, dead))
 }
 
 /// Forward through the live entries of a node.

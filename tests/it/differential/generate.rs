@@ -25,6 +25,7 @@ const WEIGHTS: &[(&str, u32)] = &[
     ("del", 15),
     ("rename", 20),
     ("copy", 20),
+    ("restore", 20),
     ("move", 15),
     ("swapdb", 3),
     ("flushall", 1),
@@ -392,6 +393,13 @@ impl Generator {
             return chosen.to_string().into_bytes();
         }
         let chosen = match (command, name) {
+            ("restore", "ttl") if rng.chance(50) => 0,
+            ("restore", "ttl") => match rng.chance(50) {
+                true => return self.unix_time("milliseconds"),
+                false => return self.duration(1000),
+            },
+            ("restore", "seconds") => *rng.pick(&[0, 1, 50_000, -1]),
+            ("restore", "frequency") => *rng.pick(&[0, 1, 255, 256, -1]),
             (_, "seconds") => return self.duration(1),
             (_, "milliseconds") => return self.duration(1000),
             ("select" | "move" | "swapdb" | "copy", _) => match rng.below(20) {

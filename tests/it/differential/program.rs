@@ -68,7 +68,7 @@ pub fn near_time(words: &Words) -> Option<usize> {
     };
     match &name[..] {
         b"setex" | b"expire" => near(2, 1000),
-        b"psetex" | b"pexpire" => near(2, 1),
+        b"psetex" | b"pexpire" | b"restore" => near(2, 1),
         b"set" | b"getex" => (2..words.len()).find_map(|at| match () {
             () if is(at, b"EX") => near(at + 1, 1000),
             () if is(at, b"PX") => near(at + 1, 1),

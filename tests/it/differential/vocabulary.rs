@@ -1,7 +1,7 @@
 //! Words for arguments that mean something to one family of commands: members, scores, ids, groups,
 //! ranges. They come from small sets, so that commands meet each other's work.
 
-use crate::support::{Bytes, Rng};
+use crate::support::{Bytes, Rng, payload};
 use ringdove::command::spec::Group;
 
 /// Names of keys by family. A key of one family meets commands of another now and then, and what
@@ -67,6 +67,7 @@ fn word(rng: &mut Rng, words: &[&str]) -> Option<Bytes> {
 /// A text argument that has a meaning of its own; None: any text will do.
 pub fn text(group: Group, command: &str, name: &str, rng: &mut Rng) -> Option<Bytes> {
     match (command, name) {
+        ("restore", "serialized-value") => Some(serialized(rng)),
         ("xadd" | "xtrim" | "xack" | "xdel" | "xclaim" | "xgroup|setid" | "xgroup|create" | "xsetid", n)
             if n.contains("id") || n == "threshold" =>
         {
@@ -120,6 +121,17 @@ pub fn text(group: Group, command: &str, name: &str, rng: &mut Rng) -> Option<By
         }
         _ => None,
     }
+}
+
+/// A payload of RESTORE; some are damaged.
+fn serialized(rng: &mut Rng) -> Bytes {
+    let word = |rng: &mut Rng| if rng.chance(90) { member(rng) } else { vec![b'w'; 30 + rng.below(60)] };
+    let mut payload = payload::random(rng, word);
+    if rng.chance(5) {
+        let at = rng.below(payload.len());
+        payload[at] ^= 1;
+    }
+    payload
 }
 
 /// Members, fields, elements: some are integers.
@@ -183,6 +195,8 @@ pub fn integer(group: Group, command: &str, name: &str, rng: &mut Rng) -> Option
         (_, "min-idle-time" | "idle" | "ms" | "unix-time-milliseconds") => 0,
         // The lowest integer is refused since 7.2.
         (_, "rank") => rng.range(-4, 4),
+        // As many elements as asked for, were it four thousand millions.
+        ("hrandfield" | "srandmember", "count") => rng.range(-8, 10),
         (_, "count") if rng.chance(85) => rng.range(1, 8),
         (_, "limit") if rng.chance(85) => rng.range(0, 4),
         _ if matches!(group, Group::List | Group::SortedSet | Group::Set | Group::Hash | Group::Stream) => {

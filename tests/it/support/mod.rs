@@ -1,6 +1,7 @@
 //! What every integration test stands on: servers, clients, values, random numbers.
 
 pub mod client;
+pub mod payload;
 pub mod quote;
 pub mod rng;
 pub mod server;
