@@ -42,6 +42,8 @@ const UNITS: &[&str] = &[
     "unit/introspection-2",
     "unit/scripting",
     "unit/functions",
+    "unit/pubsub",
+    "unit/pubsubshard",
     "unit/info",
     "unit/auth",
     "unit/quit",

@@ -158,7 +158,8 @@ class Subject:
         if self.name == "redis":
             return False
         words = self("SCRIPT", "STATS").split(b"\r\n")
-        return any(words[at + 1] != b":0" for at, word in enumerate(words) if word == b"repeated")
+        taken_back = (b"repeated", b"large_values")
+        return any(words[at + 1] != b":0" for at, word in enumerate(words) if word in taken_back)
 
     def listen(self):
         self.events = Raw(self.server.port)

@@ -35,8 +35,9 @@ import suite as S
 
 UNITS = """unit/dump unit/type/string unit/type/incr unit/type/list unit/type/list-2 unit/type/list-3 unit/type/set
 unit/type/hash unit/type/zset unit/type/stream unit/type/stream-cgroups unit/sort unit/bitops unit/bitfield
-unit/geo unit/hyperloglog unit/keyspace unit/scan unit/expire unit/lazyfree unit/tracking unit/other unit/multi unit/protocol unit/introspection unit/introspection-2 unit/scripting unit/functions unit/info unit/auth unit/quit unit/querybuf
-unit/limits""".split()
+unit/geo unit/hyperloglog unit/keyspace unit/scan unit/expire unit/lazyfree unit/tracking unit/other unit/multi
+unit/protocol unit/introspection unit/introspection-2 unit/scripting unit/functions unit/pubsub unit/pubsubshard
+unit/info unit/auth unit/quit unit/querybuf unit/limits""".split()
 MODES = ("external", "spawn", "both")
 
 
