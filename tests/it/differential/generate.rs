@@ -282,6 +282,10 @@ impl Generator {
                     Some(word) => out.push(word),
                     None => out.push(self.double()),
                 },
+                // Without a star there is nothing to sort by, and a set comes in whatever order it has.
+                ArgKind::Pattern if command.starts_with("sort") => {
+                    out.push(self.rng.pick(&["w*", "k*", "l*", "h1->*", "*"]).as_bytes().into());
+                }
                 ArgKind::Pattern => out.push(self.pattern()),
                 ArgKind::UnixTime => out.push(self.unix_time(arg.name)),
                 // An id that the clock would give.
