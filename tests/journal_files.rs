@@ -354,17 +354,6 @@ fn we_load_what_redis_wrote() {
 }
 
 #[test]
-fn an_rdb_base_is_refused_plainly() {
-    if !have_redis() {
-        return;
-    }
-    let mut dir = Dir::new("rdb");
-    Redis::start(&dir.0, &["--aof-use-rdb-preamble", "yes"]).shutdown();
-    let refusal = load(&mut dir).unwrap_err().to_string();
-    assert!(refusal.starts_with("RDB base files are not supported yet"), "{refusal}");
-}
-
-#[test]
 fn what_redis_makes_of_a_torn_batch_of_ours_is_refused_and_not_dropped() {
     if !have_redis() {
         return;

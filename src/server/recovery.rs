@@ -156,7 +156,8 @@ pub fn load_again(node: &Node, engines: &mut [&mut Engine], now: Millis) -> Resu
     node.scripts.empty_libraries();
     let mut loader = Loader::new(engines_again, &node.placement, &node.table, &node.scripts, &settings, now);
     for (info, last) in manifest.to_load() {
-        load_file(&mut disk, &names, info, last, settings.aof_load_truncated, &mut loader)?;
+        // Nothing has cut these files: they were written by this process, and whole.
+        load_file(&mut disk, &names, info, last, false, &mut loader)?;
     }
     loader.finish();
     for (engine, (journaling, stats)) in engines.iter_mut().zip(before) {

@@ -56,6 +56,10 @@ impl Value {
         String::from_utf8_lossy(self.bytes()).into_owned()
     }
 
+    pub fn is_text(&self, text: &str) -> bool {
+        matches!(self, Value::Bulk(b) | Value::Simple(b) if b == text.as_bytes())
+    }
+
     pub fn integer(&self) -> i64 {
         match self {
             Value::Integer(n) => *n,
