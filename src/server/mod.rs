@@ -391,7 +391,8 @@ fn start_shards(
         };
         let executor = LocalExecutorBuilder::new(CpuPlacement::Unbound)
             .name(&format!("shard-{shard}"))
-            .preempt_timer(Duration::from_millis(10))
+            // The executor parks for ever if this runs out before it has begun with the shard, which never yields.
+            .preempt_timer(Duration::from_secs(24 * 3600))
             .spawn(move || start.run(shard))
             .map_err(|error| Failed::new(format!("Can't start the executor of shard {shard}: {error}")))?;
         executors.push(executor);
